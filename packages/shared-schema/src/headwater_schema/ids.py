@@ -1,0 +1,47 @@
+"""Ids of events and batches.
+
+A client makes UUIDv7 (RFC 9562): unique without asking anybody, and in order of
+time. For clients that send no ids the service derives UUIDv8 from the content, so
+that the same request sent again gets the same ids.
+"""
+
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+import uuid_utils
+
+_VERSION_8: Final = 0x8 << 76
+_VARIANT_RFC: Final = 0b10 << 62
+_FREE_BITS: Final = ~((0xF << 76) | (0b11 << 62)) & ((1 << 128) - 1)
+
+
+def new_event_id() -> str:
+    """Returns a new UUIDv7 as text, greater than all made before in this process."""
+    return str(uuid_utils.uuid7())
+
+
+def new_batch_id() -> str:
+    """Returns a new UUIDv7 as text; it stays with the batch over all retries."""
+    return str(uuid_utils.uuid7())
+
+
+def derive_batch_id(write_key: str, body: bytes) -> UUID:
+    """Returns the id of a batch that came without one.
+
+    Args:
+        write_key: The key under which the batch was sent.
+        body: The body as the client made it, after decompression.
+    """
+    return _uuid8(write_key.encode("utf-8", "replace") + b"\0" + body)
+
+
+def derive_event_id(batch_id: UUID, index: int) -> UUID:
+    """Returns the id of the event at `index` of a batch, if it came without one."""
+    return _uuid8(batch_id.bytes + index.to_bytes(4, "big"))
+
+
+def _uuid8(content: bytes) -> UUID:
+    """Returns 122 bits of BLAKE2b as a UUIDv8 (RFC 9562, section 5.8)."""
+    number = int.from_bytes(blake2b(content, digest_size=16).digest(), "big")
+    return UUID(int=(number & _FREE_BITS) | _VERSION_8 | _VARIANT_RFC)

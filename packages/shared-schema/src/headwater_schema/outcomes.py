@@ -1,0 +1,182 @@
+"""What can become of an event, and why: closed lists of outcomes and reasons.
+
+This is the only place where one is born. Answers, metric labels, counters, log
+lines and the reference documentation are all made from these enums.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class _Described(StrEnum):
+    """A text enum whose members carry a sentence for the documentation."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class Outcome(_Described):
+    """What became of an event whose request was understood."""
+
+    ACCEPTED = "accepted", "Stored: it is in the journal and will be in ClickHouse."
+    DUPLICATE = "duplicate", "Already stored by an earlier request; not stored again."
+    DROPPED = "dropped", "Left out on purpose; the reason says which rule did it."
+    INVALID = "invalid", "Cannot be stored as it is; the reason says what is wrong."
+
+
+class Reason(StrEnum):
+    """Why an event was dropped or is invalid."""
+
+    outcome: Outcome
+    description: str
+
+    def __new__(cls, value: str, outcome: Outcome, description: str) -> Self:
+        """Bind the outcome that a reason explains to the reason itself."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.outcome = outcome
+        member.description = description
+        return member
+
+    SPAM_REFERRER = (
+        "spam_referrer",
+        Outcome.DROPPED,
+        "The referrer is on the list of spam hosts.",
+    )
+    NOT_FOUND = (
+        "not_found",
+        Outcome.DROPPED,
+        "No site with this domain is known, or the site never receives events.",
+    )
+    PAYMENT_REQUIRED = (
+        "payment_required",
+        Outcome.DROPPED,
+        "The site accepts traffic only until a date that has passed.",
+    )
+    QUOTA_EXCEEDED = (
+        "quota_exceeded",
+        Outcome.DROPPED,
+        "The site has used up its events of this month.",
+    )
+    BLOCK = "block", Outcome.DROPPED, "The site is blocked."
+    THROTTLE = (
+        "throttle",
+        Outcome.DROPPED,
+        "The site sent more events than its rate limit allows in this window.",
+    )
+    VERIFICATION_AGENT = (
+        "verification_agent",
+        Outcome.DROPPED,
+        "The request came from an installation checker, not from a visitor.",
+    )
+    DC_IP = "dc_ip", Outcome.DROPPED, "The address belongs to a data centre."
+    THREAT_IP = "threat_ip", Outcome.DROPPED, "The address is known for attacks."
+    SITE_HOSTNAME_ALLOWLIST = (
+        "site_hostname_allowlist",
+        Outcome.DROPPED,
+        "The hostname is not on the site's list of allowed hostnames.",
+    )
+    SITE_PAGE_BLOCKLIST = (
+        "site_page_blocklist",
+        Outcome.DROPPED,
+        "The page is on the site's list of blocked pages.",
+    )
+    SITE_IP_BLOCKLIST = (
+        "site_ip_blocklist",
+        Outcome.DROPPED,
+        "The address is on the site's list of blocked addresses.",
+    )
+    SITE_COUNTRY_BLOCKLIST = (
+        "site_country_blocklist",
+        Outcome.DROPPED,
+        "The country is on the site's list of blocked countries.",
+    )
+    BOT = "bot", Outcome.DROPPED, "The user agent is a bot or a headless browser."
+    NO_SESSION_FOR_ENGAGEMENT = (
+        "no_session_for_engagement",
+        Outcome.DROPPED,
+        "An engagement event came without an open session to belong to.",
+    )
+    NO_SESSION_FOR_PAGELEAVE = (
+        "no_session_for_pageleave",
+        Outcome.DROPPED,
+        "The same under the event's former name.",
+    )
+    LOCK_TIMEOUT = (
+        "lock_timeout",
+        Outcome.DROPPED,
+        "The visitor's session stayed busy for too long; nothing was changed.",
+    )
+    PERSIST_TIMEOUT = (
+        "persist_timeout",
+        Outcome.DROPPED,
+        "The shared session store did not answer in time.",
+    )
+    PERSIST_ERROR = (
+        "persist_error",
+        Outcome.DROPPED,
+        "The shared session store answered with an error.",
+    )
+    PERSIST_DECODE_ERROR = (
+        "persist_decode_error",
+        Outcome.DROPPED,
+        "The shared session store answered with something unreadable.",
+    )
+    INVALID = (
+        "invalid",
+        Outcome.DROPPED,
+        "A web event lacks a field that every row needs.",
+    )
+    MALFORMED_EVENT = (
+        "malformed_event",
+        Outcome.INVALID,
+        "A field is missing or has the wrong type; the detail names it.",
+    )
+    EVENT_TOO_LARGE = (
+        "event_too_large",
+        Outcome.INVALID,
+        "The encoded event is larger than the limit.",
+    )
+    TIMESTAMP_OUT_OF_RANGE = (
+        "timestamp_out_of_range",
+        Outcome.INVALID,
+        "The event's time lies before the year 2000.",
+    )
+    BLOCKED_ID = (
+        "blocked_id",
+        Outcome.INVALID,
+        "The id is a placeholder such as `null`; merging under it would join strangers.",
+    )
+
+
+class ErrorCode(_Described):
+    """Why a whole request was refused. Nothing of it was stored."""
+
+    MALFORMED_BODY = (
+        "malformed_body",
+        "The body is not a batch; the message says where.",
+    )
+    UNKNOWN_ENCODING = (
+        "unknown_encoding",
+        "The Content-Encoding is none of identity, gzip and zstd.",
+    )
+    UNSUPPORTED_TYPE = (
+        "unsupported_type",
+        "The Content-Type is neither JSON nor MessagePack.",
+    )
+    MISSING_KEY = "missing_key", "The request carries no write key."
+    UNKNOWN_KEY = "unknown_key", "The write key belongs to no site."
+    TOO_LARGE = "too_large", "The batch is over a limit; send it in smaller parts."
+    THROTTLED = "throttled", "The site's rate limit has no room for this batch yet."
+    SITE_BLOCKED = "site_blocked", "The site is blocked."
+    QUOTA_EXCEEDED = "quota_exceeded", "The site has used up its events of this month."
+    JOURNAL_FULL = (
+        "journal_full",
+        "The service cannot make the batch durable now; send it again later.",
+    )
+    DRAINING = "draining", "This node is shutting down; send the batch again."
