@@ -1,0 +1,153 @@
+"""The rows of the events table, in the shape in which they travel.
+
+The pipeline makes rows as columns, one set per batch: what is the same in every row
+stands once, and what has its default does not stand at all. The journal stores them
+so, and the writer merges many sets into the full columns of one INSERT. (Columns with
+constants instead of rows save 8 of 10 µs per event in the writer.)
+
+Encoded form, MessagePack: `[[event id, ...], {column: value}, {column: [value, ...]}]`,
+with ids as 16 bytes and times as integer milliseconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import repeat
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+EVENT_ID: Final = "event_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the events table.
+
+    Attributes:
+        name: Its name.
+        type: Its ClickHouse type.
+        default: Its value in a row that does not say otherwise.
+    """
+
+    name: str
+    type: str
+    default: object
+
+
+_LOW: Final = "LowCardinality(String)"
+_MAP: Final = "Map(LowCardinality(String), String)"
+_MONEY: Final = "Nullable(Decimal(18, 3))"
+_TIME: Final = "DateTime64(3, 'UTC')"
+
+COLUMNS: Final = (
+    Column("site_id", "UInt64", 0),
+    Column(EVENT_ID, "UUID", UUID(int=0)),
+    Column("name", _LOW, ""),
+    Column("timestamp", _TIME, 0),
+    Column("received_at", _TIME, 0),
+    Column("user_id", "UInt64", 0),
+    Column("session_id", "UInt64", 0),
+    Column("distinct_id", "String", ""),
+    Column("hostname", _LOW, ""),
+    Column("pathname", "String", ""),
+    Column("props", _MAP, {}),
+    Column("properties", "String", ""),
+    Column("groups", _MAP, {}),
+    Column("interactive", "Bool", default=True),
+    Column("scroll_depth", "UInt8", 0),
+    Column("engagement_time", "UInt32", 0),
+    Column("revenue_source_amount", _MONEY, None),
+    Column("revenue_source_currency", "FixedString(3)", ""),
+    Column("revenue_reporting_amount", _MONEY, None),
+    Column("revenue_reporting_currency", "FixedString(3)", ""),
+    Column("referrer", "String", ""),
+    Column("referrer_source", _LOW, ""),
+    Column("acquisition_channel", _LOW, ""),
+    Column("click_id_param", _LOW, ""),
+    Column("utm_medium", _LOW, ""),
+    Column("utm_source", _LOW, ""),
+    Column("utm_campaign", _LOW, ""),
+    Column("utm_content", _LOW, ""),
+    Column("utm_term", _LOW, ""),
+    Column("country_code", "FixedString(2)", ""),
+    Column("subdivision1_code", _LOW, ""),
+    Column("subdivision2_code", _LOW, ""),
+    Column("city_geoname_id", "UInt32", 0),
+    Column("screen_size", _LOW, ""),
+    Column("operating_system", _LOW, ""),
+    Column("operating_system_version", _LOW, ""),
+    Column("browser", _LOW, ""),
+    Column("browser_version", _LOW, ""),
+    Column("sdk", _LOW, ""),
+    Column("sdk_version", _LOW, ""),
+)
+"""The columns that are inserted, in the order of the table."""
+
+
+class Rows(msgspec.Struct, array_like=True, frozen=True):
+    """Some rows of the events table, as columns.
+
+    Attributes:
+        event_id: The id of each row; their number is the number of rows.
+        constants: Columns that have one value in all rows.
+        varying: Columns that have a value per row. A column in neither has its
+            default.
+    """
+
+    event_id: list[UUID]
+    constants: dict[str, Any]
+    varying: dict[str, list[Any]]
+
+
+encode_rows: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+"""Encodes `Rows` for the journal."""
+
+decode_rows: Final = msgspec.msgpack.Decoder(Rows).decode
+"""Decodes what `encode_rows` made."""
+
+
+def keep_rows(rows: Rows, indices: Sequence[int]) -> Rows:
+    """Returns the rows at `indices`, in that order."""
+    return Rows(
+        [rows.event_id[index] for index in indices],
+        rows.constants,
+        {
+            name: [column[index] for index in indices]
+            for name, column in rows.varying.items()
+        },
+    )
+
+
+def merge_columns(sets: Iterable[Rows]) -> list[list[Any]]:
+    """Returns one full list per column, in the order of `COLUMNS`.
+
+    The lists share their values with `sets`; whoever takes them may not change those.
+    """
+    sets = list(sets)
+    merged = [_merge_column(column, sets) for column in COLUMNS]
+    for index in _MONEY_COLUMNS:
+        merged[index] = [
+            None if each is None else Decimal(each) for each in merged[index]
+        ]
+    return merged
+
+
+_MONEY_COLUMNS: Final = tuple(
+    index for index, column in enumerate(COLUMNS) if column.type == _MONEY
+)
+
+
+def _merge_column(column: Column, sets: Sequence[Rows]) -> list[Any]:
+    name = column.name
+    merged: list[Any] = []
+    for rows in sets:
+        if name == EVENT_ID:
+            merged += rows.event_id
+        elif (values := rows.varying.get(name)) is not None:
+            merged += values
+        else:
+            value = rows.constants.get(name, column.default)
+            merged.extend(repeat(value, len(rows.event_id)))
+    return merged
