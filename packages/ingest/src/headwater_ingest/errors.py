@@ -1,8 +1,8 @@
 """Every error that the service raises on purpose.
 
 HeadwaterError
-├── SettingsError          a setting is wrong; raised before anything has started
-├── SitesFileError         the sites file cannot be used; the last good one stays in force
+├── SettingsError            a setting is wrong; nothing has been started
+├── SitesFileError           the sites file is wrong; the last good one stays in force
 └── AddressUnavailableError  the address to listen on cannot be bound
 
 A message is one line that a person can act upon: what is wrong, and what to do. The

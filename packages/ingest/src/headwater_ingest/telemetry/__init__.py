@@ -1,0 +1,1 @@
+"""What the service says about itself: metrics, readiness and log lines."""

@@ -1,0 +1,220 @@
+"""What every metric is called, what it means, and where its value comes from.
+
+Labels come from closed lists, so the number of series is bounded. The page
+``docs/reference/metrics.md`` is made from here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headwater_ingest.telemetry.state import Blocked, Degraded, NodeState, Readiness
+from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a metric is called and what it means.
+
+    Attributes:
+        name: `headwater_<noun>_<unit>`, with `_total` for a counter.
+        kind: How Prometheus reads it.
+        meaning: One sentence.
+        labels: Each label with the values that it takes.
+        buckets: Upper bounds, for a histogram.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+
+
+EVENTS = Definition(
+    "headwater_events_total",
+    "counter",
+    "Events by what became of them, for requests that were understood.",
+    {"outcome": Outcome, "reason": ["", *Reason]},
+)
+REFUSED = Definition(
+    "headwater_requests_refused_total",
+    "counter",
+    "Requests that were refused whole; nothing of them was stored.",
+    {"code": ErrorCode},
+)
+REQUEST_SECONDS = Definition(
+    "headwater_request_duration_seconds",
+    "histogram",
+    "Time from the first byte of a batch to its answer, the disk included.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+REQUEST_BYTES = Definition(
+    "headwater_request_body_bytes_total",
+    "counter",
+    "Bytes of the bodies of batches, as they came.",
+)
+COMMIT_SECONDS = Definition(
+    "headwater_journal_commit_seconds",
+    "histogram",
+    "Time of one group commit of the journal, the fsync included.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
+COMMIT_BATCHES = Definition(
+    "headwater_journal_commit_batches",
+    "histogram",
+    "Batches that shared one group commit.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+TOLD = (
+    EVENTS,
+    REFUSED,
+    REQUEST_SECONDS,
+    REQUEST_BYTES,
+    COMMIT_SECONDS,
+    COMMIT_BATCHES,
+)
+
+# One number, or one for each value of the metric's only label.
+Reading = float | Mapping[str, float]
+_Read = Callable[[NodeState, Readiness], Reading]
+
+
+def _gauge(
+    name: str,
+    meaning: str,
+    read: _Read,
+    labels: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[Definition, _Read]:
+    return Definition(name, "gauge", meaning, labels or {}), read
+
+
+def _counter(name: str, meaning: str, read: _Read) -> tuple[Definition, _Read]:
+    return Definition(name, "counter", meaning), read
+
+
+# What is read from the snapshot.
+READ: tuple[tuple[Definition, _Read], ...] = (
+    _gauge(
+        "headwater_ready",
+        "1 while the node may get traffic.",
+        lambda _, readiness: readiness.is_ready,
+    ),
+    _gauge(
+        "headwater_blocked",
+        "1 for each reason why the node must not get traffic.",
+        lambda _, readiness: {each: each in readiness.blocked for each in Blocked},
+        {"reason": Blocked},
+    ),
+    _gauge(
+        "headwater_degraded",
+        "1 for each thing that is wrong on a node that still takes events.",
+        lambda _, readiness: {each: each in readiness.degraded for each in Degraded},
+        {"reason": Degraded},
+    ),
+    _gauge(
+        "headwater_journal_pending_rows",
+        "Rows on disk here that are not in ClickHouse yet.",
+        lambda node, _: node.journal.rows_pending,
+    ),
+    _gauge(
+        "headwater_journal_pending_bytes",
+        "Bytes that these rows take.",
+        lambda node, _: node.journal.bytes_pending,
+    ),
+    _gauge(
+        "headwater_journal_oldest_pending_seconds",
+        "Age of the oldest of these rows.",
+        lambda node, _: node.journal.oldest_pending_seconds,
+    ),
+    _gauge(
+        "headwater_window_events",
+        "Event ids that are remembered, so that a repeat is a duplicate.",
+        lambda node, _: node.journal.window_events,
+    ),
+    _gauge(
+        "headwater_window_seconds",
+        "How far back ids are remembered.",
+        lambda node, _: node.journal.window_seconds,
+    ),
+    _counter(
+        "headwater_writer_rows_total",
+        "Rows written to ClickHouse.",
+        lambda node, _: node.writer.rows_written,
+    ),
+    _counter(
+        "headwater_writer_blocks_total",
+        "Blocks written to ClickHouse; one INSERT each.",
+        lambda node, _: node.writer.blocks_written,
+    ),
+    _counter(
+        "headwater_writer_insert_seconds_total",
+        "Time spent in INSERTs.",
+        lambda node, _: node.writer.insert_seconds,
+    ),
+    _counter(
+        "headwater_writer_failures_total",
+        "INSERTs that failed; each is tried again.",
+        lambda node, _: node.writer.failures,
+    ),
+    _gauge(
+        "headwater_writer_up",
+        "1 while the writer's process runs.",
+        lambda node, _: node.writer.up,
+    ),
+    _counter(
+        "headwater_writer_restarts_total",
+        "Starts of the writer's process after the first.",
+        lambda node, _: node.writer.restarts,
+    ),
+    _gauge(
+        "headwater_clickhouse_up",
+        "1 while ClickHouse answers.",
+        lambda node, _: node.clickhouse_up,
+    ),
+    _counter(
+        "headwater_clickhouse_restarts_total",
+        "Restarts of the embedded ClickHouse.",
+        lambda node, _: node.clickhouse_restarts,
+    ),
+    _gauge(
+        "headwater_sites",
+        "Sites in force.",
+        lambda node, _: node.sites,
+    ),
+)
+
+BUILD = Definition(
+    "headwater_build_info",
+    "gauge",
+    "Always 1; the labels say what runs.",
+    {"version": [], "python": []},
+)
+
+
+def reference_page() -> str:
+    """Render ``docs/reference/metrics.md``."""
+    definitions = [*TOLD, *(definition for definition, _ in READ), BUILD]
+    rows = "".join(
+        f"| `{each.name}` | {each.kind} | {_labels(each)} | {each.meaning} |\n"
+        for each in definitions
+    )
+    return _PAGE.format(rows=rows)
+
+
+_PAGE = """\
+# Metrics
+
+`GET /metrics`, in the text form of Prometheus. Besides these there are the standard
+`process_*` metrics of the HTTP process.
+
+| metric | kind | labels | meaning |
+| --- | --- | --- | --- |
+{rows}"""
+
+
+def _labels(definition: Definition) -> str:
+    return "; ".join(
+        f"`{label}`: " + ", ".join(f"`{value}`" for value in values if value)
+        for label, values in definition.labels.items()
+    )

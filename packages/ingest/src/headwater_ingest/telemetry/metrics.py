@@ -1,0 +1,132 @@
+"""Counts and times what happens, and renders it for Prometheus.
+
+Counters and histograms are told what happened, once per batch and never per event. The
+rest is read from one snapshot of the node when it is asked for.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from platform import python_version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from headwater_ingest.telemetry import definitions
+from headwater_ingest.telemetry.definitions import Definition
+from headwater_ingest.telemetry.state import NodeState, Readiness
+from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_Family = CounterMetricFamily | GaugeMetricFamily
+
+
+class Metrics:
+    """The metrics of one service. Safe to use from any thread."""
+
+    def __init__(self, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
+        self._version = version
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        events = self._counter(definitions.EVENTS)
+        self._events = {
+            (outcome, reason): events.labels(outcome, reason or "")
+            for outcome, reason in _outcomes()
+        }
+        refused = self._counter(definitions.REFUSED)
+        self._refused = {code: refused.labels(code) for code in ErrorCode}
+        self._request_seconds = self._histogram(definitions.REQUEST_SECONDS)
+        self._request_bytes = self._counter(definitions.REQUEST_BYTES)
+        self._commit_seconds = self._histogram(definitions.COMMIT_SECONDS)
+        self._commit_batches = self._histogram(definitions.COMMIT_BATCHES)
+
+    def count_events(
+        self, outcome: Outcome, count: int, reason: Reason | None = None
+    ) -> None:
+        """Count events of a batch by what became of them."""
+        self._events[outcome, reason].inc(count)
+
+    def count_refused(self, code: ErrorCode) -> None:
+        """Count a request that was refused whole."""
+        self._refused[code].inc()
+
+    def observe_request(self, *, seconds: float, body_bytes: int) -> None:
+        """Note how long a batch took and how large its body was."""
+        self._request_seconds.observe(seconds)
+        self._request_bytes.inc(body_bytes)
+
+    def observe_commit(self, *, seconds: float, batches: int) -> None:
+        """Note a group commit of the journal."""
+        self._commit_seconds.observe(seconds)
+        self._commit_batches.observe(batches)
+
+    def read_from(self, read: Callable[[], tuple[NodeState, Readiness]]) -> None:
+        """Name the place where the snapshot is taken whenever metrics are asked for."""
+        self._registry.register(_SnapshotCollector(read, self._version))
+
+    def render(self) -> bytes:
+        """Return all metrics in the text form of Prometheus."""
+        return generate_latest(self._registry)
+
+    def _counter(self, definition: Definition) -> Counter:
+        return Counter(
+            definition.name,
+            definition.meaning,
+            tuple(definition.labels),
+            registry=self._registry,
+        )
+
+    def _histogram(self, definition: Definition) -> Histogram:
+        return Histogram(
+            definition.name,
+            definition.meaning,
+            buckets=definition.buckets,
+            registry=self._registry,
+        )
+
+
+class _SnapshotCollector(Collector):
+    """Turns one snapshot of the node into metrics."""
+
+    def __init__(
+        self, read: Callable[[], tuple[NodeState, Readiness]], version: str
+    ) -> None:
+        self._read = read
+        self._version = version
+
+    def describe(self) -> Iterable[_Family]:
+        """Return the families without values, so that registration reads nothing."""
+        return [_family(definition) for definition, _ in definitions.READ]
+
+    def collect(self) -> Iterator[_Family]:
+        """Yield every family with the values of one snapshot."""
+        node, readiness = self._read()
+        for definition, read in definitions.READ:
+            family, value = _family(definition), read(node, readiness)
+            values = value if isinstance(value, Mapping) else {None: value}
+            for label, number in values.items():
+                family.add_metric([] if label is None else [label], number)
+            yield family
+        build = _family(definitions.BUILD)
+        build.add_metric([self._version, python_version()], 1)
+        yield build
+
+
+def _outcomes() -> Iterator[tuple[Outcome, Reason | None]]:
+    yield Outcome.ACCEPTED, None
+    yield Outcome.DUPLICATE, None
+    for reason in Reason:
+        yield reason.outcome, reason
+
+
+def _family(definition: Definition) -> _Family:
+    kind = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
+    return kind(definition.name, definition.meaning, labels=tuple(definition.labels))

@@ -1,0 +1,134 @@
+"""How the node is doing: one snapshot, and what readiness follows from it.
+
+Readiness turns false only when this node must not get traffic. With anything else that
+is wrong it is `degraded` and goes on taking events, because an outage behind it must
+not turn into lost events.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class _Explained(StrEnum):
+    """A text enum whose members carry a sentence for the documentation."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class Blocked(_Explained):
+    """Why the node must not get traffic."""
+
+    DRAINING = "draining", "The service is stopping."
+    JOURNAL_FULL = "journal_full", "No room for more rows until ClickHouse takes some."
+    JOURNAL_UNWRITABLE = "journal_unwritable", "The disk refuses to take rows."
+    NO_SITES = "no_sites", "No table of sites is known yet."
+
+
+class Degraded(_Explained):
+    """What is wrong on a node that still takes events."""
+
+    CLICKHOUSE_AWAY = "clickhouse_away", "ClickHouse cannot be reached or refuses us."
+    SCHEMA_PENDING = (
+        "schema_pending",
+        "The tables are not migrated; nothing is written.",
+    )
+    WRITER_DOWN = "writer_down", "The process that writes to ClickHouse is not running."
+    BACKLOG_OLD = "backlog_old", "Rows have waited too long for ClickHouse."
+    SITES_FILE_BROKEN = (
+        "sites_file_broken",
+        "The sites file is wrong; the last good one is in force.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalState:
+    """The journal at one moment.
+
+    Attributes:
+        oldest_pending_seconds: Age of the oldest row that is not in ClickHouse; 0 when
+            none waits.
+        window_seconds: How far back repeated ids are known.
+    """
+
+    full: bool
+    writable: bool
+    rows_pending: int
+    bytes_pending: int
+    oldest_pending_seconds: float
+    window_events: int
+    window_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterState:
+    """The writer at one moment; the totals count from the start of the service."""
+
+    up: bool = False
+    rows_written: int = 0
+    blocks_written: int = 0
+    insert_seconds: float = 0.0
+    failures: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """The node at one moment: what `/readyz`, `/metrics` and the log judge by."""
+
+    draining: bool
+    journal: JournalState
+    writer: WriterState
+    sites: int
+    sites_loaded: bool
+    sites_problem: str | None
+    clickhouse_up: bool
+    clickhouse_restarts: int
+    schema_ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the node may get traffic, and what is wrong with it."""
+
+    blocked: tuple[Blocked, ...]
+    degraded: tuple[Degraded, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the node may get traffic."""
+        return not self.blocked
+
+
+def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readiness:
+    """Judge a snapshot.
+
+    Args:
+        state: The node at one moment.
+        degraded_after_seconds: Age from which on a backlog is old.
+    """
+    blocked = {
+        Blocked.DRAINING: state.draining,
+        Blocked.JOURNAL_FULL: state.journal.full,
+        Blocked.JOURNAL_UNWRITABLE: not state.journal.writable,
+        Blocked.NO_SITES: not state.sites_loaded,
+    }
+    degraded = {
+        Degraded.CLICKHOUSE_AWAY: not state.clickhouse_up,
+        Degraded.SCHEMA_PENDING: not state.schema_ready,
+        Degraded.WRITER_DOWN: not state.writer.up,
+        Degraded.BACKLOG_OLD: (
+            state.journal.oldest_pending_seconds >= degraded_after_seconds
+        ),
+        Degraded.SITES_FILE_BROKEN: state.sites_problem is not None,
+    }
+    return Readiness(
+        tuple(reason for reason, holds in blocked.items() if holds),
+        tuple(reason for reason, holds in degraded.items() if holds),
+    )
