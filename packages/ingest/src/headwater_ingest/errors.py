@@ -4,6 +4,20 @@ HeadwaterError
 ├── SettingsError            a setting is wrong; nothing has been started
 ├── SitesFileError           the sites file is wrong; the last good one stays in force
 ├── AddressUnavailableError  the address to listen on cannot be bound
+├── ClickHouseError          something between us and ClickHouse
+│   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
+│   ├── ClickHouseUnreachableError   nobody answers there; nothing was done
+│   ├── ClickHouseRefusedError       it answers and will not have us; nothing was done
+│   ├── ClickHouseTooOldError        it lacks what exactly-once inserts need
+│   ├── SchemaError                  tables and code do not fit; nothing was changed
+│   │   ├── SchemaNewerError         the tables are newer than the code
+│   │   ├── SchemaChangedError       an applied migration is not the one in the code
+│   │   └── TopologyChangedError     the tables were made for another topology
+│   └── EmbeddedClickHouseError      the server in a child process
+│       ├── EmbeddedNotInstalledError    chdb-core is not there
+│       ├── DataDirectoryInUseError      another process has the data directory
+│       ├── PortInUseError               another process listens on the port
+│       └── EmbeddedStartError           it ended, or was not ready in time
 └── JournalError             the journal cannot do what was asked of it
     ├── JournalLockedError       another process uses it; nothing was touched
     ├── JournalDamagedError      its file cannot be understood; nothing was touched
@@ -76,3 +90,83 @@ class JournalFullError(JournalError):
 
 class JournalClosedError(JournalError):
     """The journal is closing. Nothing of the entry was taken."""
+
+
+class ClickHouseError(HeadwaterError):
+    """Something went wrong between us and ClickHouse."""
+
+
+class ClickHouseUrlError(ClickHouseError):
+    """The ClickHouse URL is wrong. The message quotes no part that may be secret."""
+
+
+class ClickHouseUnreachableError(ClickHouseError):
+    """Nobody speaks ClickHouse's native protocol at the address. Worth a retry.
+
+    Attributes:
+        address: Host and port that were tried.
+    """
+
+    def __init__(self, address: str, message: str) -> None:
+        self.address = address
+        super().__init__(message)
+
+
+class ClickHouseRefusedError(ClickHouseError):
+    """ClickHouse answered the greeting with an error: login or database is wrong.
+
+    Attributes:
+        code: ClickHouse's error code, such as 516 for a wrong password.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class ClickHouseTooOldError(ClickHouseError):
+    """The server is older than any version that keeps our promises."""
+
+
+class SchemaError(ClickHouseError):
+    """The tables in ClickHouse and this code do not fit. Nothing was changed."""
+
+
+class SchemaNewerError(SchemaError):
+    """The tables were made by a newer release than this one."""
+
+
+class SchemaChangedError(SchemaError):
+    """A migration that was applied differs from the one in this code."""
+
+
+class TopologyChangedError(SchemaError):
+    """The tables were made for another topology than the one that is asked for."""
+
+
+class EmbeddedClickHouseError(ClickHouseError):
+    """The embedded ClickHouse cannot run."""
+
+
+class EmbeddedNotInstalledError(EmbeddedClickHouseError):
+    """The package that holds the embedded ClickHouse is not installed."""
+
+
+class DataDirectoryInUseError(EmbeddedClickHouseError):
+    """Another process has the data directory of the embedded ClickHouse open."""
+
+
+class PortInUseError(EmbeddedClickHouseError):
+    """Another process listens on a port that the embedded ClickHouse was given.
+
+    Attributes:
+        port: The port.
+    """
+
+    def __init__(self, port: int, message: str) -> None:
+        self.port = port
+        super().__init__(message)
+
+
+class EmbeddedStartError(EmbeddedClickHouseError):
+    """The embedded ClickHouse ended while it started, or was not ready in time."""

@@ -1,0 +1,1 @@
+"""The way to ClickHouse: connections, the schema, and the server in a child process."""
