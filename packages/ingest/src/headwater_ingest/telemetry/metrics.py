@@ -37,7 +37,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         events = self._counter(definitions.EVENTS)
-        self._events = {
+        self._events: dict[tuple[str, str | None], Counter] = {
             (outcome, reason): events.labels(outcome, reason or "")
             for outcome, reason in _outcomes()
         }
@@ -48,10 +48,14 @@ class Metrics:
         self._commit_seconds = self._histogram(definitions.COMMIT_SECONDS)
         self._commit_batches = self._histogram(definitions.COMMIT_BATCHES)
 
-    def count_events(
-        self, outcome: Outcome, count: int, reason: Reason | None = None
-    ) -> None:
-        """Count events of a batch by what became of them."""
+    def count_events(self, outcome: str, count: int, reason: str | None = None) -> None:
+        """Count events of a batch by what became of them.
+
+        Args:
+            outcome: A member of `Outcome`, or its text as an answer carries it.
+            count: How many.
+            reason: A member of `Reason`, or its text; None where nothing is wrong.
+        """
         self._events[outcome, reason].inc(count)
 
     def count_refused(self, code: ErrorCode) -> None:

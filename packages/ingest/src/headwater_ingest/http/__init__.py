@@ -1,0 +1,1 @@
+"""The edge: one adapter per protocol, and the only room that knows status codes."""
