@@ -23,10 +23,10 @@ CONFIG_VARIABLE = "HEADWATER_CONFIG"
 EMBEDDED = "embedded"
 
 _PREFIX = "HEADWATER_"
-# Variables of the same prefix that are the client library's or the tests'. A machine
-# that runs both must be able to set them.
-_NOT_OURS = re.compile("HEADWATER_(WRITE_KEY|DISABLED|E2E_.*)")
-_PASSWORD = re.compile(r"(^|://)([^:@/]*):.*@")
+# Variables of the same prefix that name no setting: ours, the client library's and the
+# tests'. A machine that runs all of them must be able to set them.
+_NOT_OURS = re.compile("HEADWATER_(CONFIG|WRITE_KEY|DISABLED|E2E_.*)")
+_PASSWORD = re.compile(r"^([a-z]*://)?+([^:@/]*):.*@")
 
 
 def _setting(meaning: str, *, expected: str) -> Meta:
@@ -80,6 +80,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             expected="`embedded` or `clickhouse://user:password@host:9000/database`",
         ),
     ] = EMBEDDED
+    clickhouse_cluster: Annotated[
+        str | None,
+        _setting(
+            "Name of the ClickHouse cluster to spread the tables over. Not set: the "
+            "tables are made for a single server.",
+            expected="a name from the server's `remote_servers`",
+        ),
+    ] = None
     clickhouse_memory_bytes: Annotated[
         int,
         _whole("Most memory that the embedded ClickHouse may use.", ge=256 * 1024**2),
@@ -87,8 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sites_file: Annotated[
         Path | None,
         _setting(
-            "TOML file of the sites and their write keys. When it is not set, "
-            "`sites.toml` in the data directory, which the first start writes.",
+            "TOML file of the sites and their write keys. Not set: `sites.toml` in "
+            "the data directory, which the first start writes.",
             expected="a path",
         ),
     ] = None
@@ -171,7 +179,12 @@ class LoadedSettings:
         """Print all settings as TOML with the source of each, without secrets."""
         shown = msgspec.structs.asdict(self.values)
         shown["sites_file"] = self.values.sites_path
-        lines = {key: f"{key} = {_as_toml(value)}" for key, value in shown.items()}
+        lines = {
+            key: f"# {key} is not set"
+            if value is None
+            else f"{key} = {_as_toml(value)}"
+            for key, value in shown.items()
+        }
         width = max(map(len, lines.values()))
         return "".join(
             f"{line:{width}}  # {self.sources.get(key, 'default')}\n"
@@ -263,12 +276,11 @@ def _from_file(path: Path, problems: list[str]) -> _Given:
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> _Given:
     known = {_PREFIX + key.upper(): key for key in Settings.__struct_fields__}
-    allowed = {*known, CONFIG_VARIABLE}
     problems += [
-        f"{name} is no setting: {did_you_mean(name, allowed)}"
+        f"{name} is no setting: {did_you_mean(name, known, prefix=_PREFIX)}"
         for name in sorted(environ)
         if name.startswith(_PREFIX)
-        and name not in allowed
+        and name not in known
         and not _NOT_OURS.fullmatch(name)
     ]
     return {

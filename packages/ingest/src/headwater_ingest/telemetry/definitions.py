@@ -215,6 +215,10 @@ _PAGE = """\
 
 def _labels(definition: Definition) -> str:
     return "; ".join(
-        f"`{label}`: " + ", ".join(f"`{value}`" for value in values if value)
+        ": ".join(filter(None, [f"`{label}`", _listed(values)]))
         for label, values in definition.labels.items()
     )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values if value)

@@ -1,0 +1,187 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from headwater_ingest.errors import SitesFileError
+from headwater_ingest.sites.model import Site, derive_site_id, digest_key
+from headwater_ingest.sites.sites_toml import (
+    new_write_key,
+    read_sites,
+    write_first_file,
+)
+
+KEY = "hw_0123456789abcdef"
+OTHER = "hw_fedcba9876543210"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "sites.toml"
+    path.write_text(text)
+    return path
+
+
+def problems_of(path: Path) -> list[str]:
+    with pytest.raises(SitesFileError) as caught:
+        read_sites(path)
+    return [
+        problem.removeprefix(f"sites file {path}: ")
+        for problem in caught.value.problems
+    ]
+
+
+def test_a_site_has_a_domain_a_key_and_a_derived_id(tmp_path: Path) -> None:
+    path = write(tmp_path, f'[[site]]\ndomain = "Example.com"\nwrite_key = "{KEY}"\n')
+
+    assert read_sites(path) == [
+        Site(derive_site_id("example.com"), "example.com", frozenset([digest_key(KEY)]))
+    ]
+
+
+def test_a_site_may_have_several_keys_and_an_id(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        [[site]]
+        domain = "a.example"
+        id = 18446744073709551615
+        write_key = "{KEY}"
+        write_keys = ["{OTHER}"]
+        """,
+    )
+
+    (site,) = read_sites(path)
+
+    assert site.id == 2**64 - 1
+    assert site.key_digests == {digest_key(KEY), digest_key(OTHER)}
+
+
+def test_all_mistakes_are_reported_with_their_place(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""[[site]]
+domain = "a.example"
+write_key = "{KEY}"
+
+[[site]]
+domain = "A.example"
+write_key = "{KEY}"
+colour = "red"
+
+[[site]]
+domian = "c.example"
+write_key = "short"
+id = 0
+""",
+    )
+
+    assert problems_of(path) == [
+        (
+            "site 2 (line 5): `colour` is unknown: "
+            "known are `domain`, `id`, `write_key`, `write_keys`"
+        ),
+        (
+            "site 2 (line 5): has the domain a.example of site 1 (line 1): "
+            "each must have its own"
+        ),
+        "site 2 (line 5): has a write key of site 1 (line 1): each must have its own",
+        "site 3 (line 10): `domian` is unknown: did you mean `domain`?",
+        'site 3 (line 10): give `domain` as a host name: domain = "example.com"',
+        "site 3 (line 10): a write key is a text of 16 or more characters",
+        "site 3 (line 10): give `id` as a whole number from 1 to 18446744073709551615",
+    ]
+
+
+def test_an_id_that_another_site_has_is_a_mistake(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        [[site]]
+        domain = "a.example"
+        write_key = "{KEY}"
+        id = 7
+        [[site]]
+        domain = "b.example"
+        write_key = "{OTHER}"
+        id = 7
+        """,
+    )
+
+    assert problems_of(path) == [
+        "site 2 (line 6): has the id 7 of site 1 (line 2): each must have its own"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text,problem",
+    [
+        ("", "has no site: add `[[site]]` with `domain` and `write_key`"),
+        ("site = 1", "has no site: add `[[site]]` with `domain` and `write_key`"),
+        ("site = [1]", "site 1: is no table: write `[[site]]`"),
+        (
+            f'site = [{{domain = "a", write_key = "{KEY}"}}]\n[sites]',
+            "`sites` is unknown: did you mean `site`?",
+        ),
+        (
+            '[[site]]\ndomain = "a"\nwrite_keys = "x"',
+            'site 1 (line 1): give `write_keys` as a list: ["hw_...", "hw_..."]',
+        ),
+        (
+            f'[[site]]\ndomain = "https://a"\nwrite_key = "{KEY}"',
+            'site 1 (line 1): give `domain` as a host name: domain = "example.com"',
+        ),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(
+    text: str, problem: str, tmp_path: Path
+) -> None:
+    assert problems_of(write(tmp_path, text)) == [problem]
+
+
+def test_a_site_without_a_key_is_offered_one(tmp_path: Path) -> None:
+    (problem,) = problems_of(write(tmp_path, '[[site]]\ndomain = "a"'))
+
+    start = 'site 1 (line 1): has no write key: write_key = "hw_'
+    assert problem.startswith(start)
+
+
+def test_a_broken_or_missing_file_is_named(tmp_path: Path) -> None:
+    broken = write(tmp_path, "[[site]")
+    with pytest.raises(SitesFileError, match="is not TOML"):
+        read_sites(broken)
+    with pytest.raises(SitesFileError, match="does not exist: write it, or correct"):
+        read_sites(tmp_path / "missing.toml")
+    with pytest.raises(SitesFileError, match="cannot be read: Is a directory"):
+        read_sites(tmp_path)
+
+
+def test_no_message_repeats_a_key(tmp_path: Path) -> None:
+    entry = f'[[site]]\ndomain = "a"\nwrite_key = "{KEY}"\n'
+
+    assert KEY not in "".join(problems_of(write(tmp_path, entry * 2)))
+
+
+def test_the_first_file_has_a_site_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "sites.toml"
+
+    write_first_file(path)
+
+    (site,) = read_sites(path)
+    assert site.domain == "example.com"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_first_file_never_replaces_another(tmp_path: Path) -> None:
+    path = write(tmp_path, "precious")
+
+    with pytest.raises(SitesFileError, match="File exists"):
+        write_first_file(path)
+
+    assert path.read_text() == "precious"
+
+
+def test_new_keys_differ_and_have_one_form() -> None:
+    keys = {new_write_key() for _ in range(100)}
+
+    assert len(keys) == 100
+    assert {(key[:3], len(key)) for key in keys} == {("hw_", 35)}
