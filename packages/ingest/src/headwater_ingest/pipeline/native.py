@@ -18,8 +18,8 @@ from uuid import UUID
 
 from siphashc import siphash
 
+from headwater_ingest.enrich.url import read_page
 from headwater_ingest.pipeline.identity import check_identity
-from headwater_ingest.pipeline.page import read_page
 from headwater_ingest.pipeline.properties import text_properties
 from headwater_ingest.rows import Rows
 from headwater_schema.batch import BatchResult, EventResult
