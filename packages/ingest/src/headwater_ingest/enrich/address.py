@@ -1,0 +1,116 @@
+"""The address and class of the client behind a request, as its proxies tell them.
+
+Headers are believed only when the peer is a proxy that the operator trusts. The first
+of these that is not empty names the client:
+
+    x-plausible-ip, cf-connecting-ip,
+    b-forwarded-for, x-forwarded-for    first entry of the list
+    forwarded                           first `for=`
+    the peer itself
+
+The text is taken as it stands, less a port and brackets: it need not be an address.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from headwater_ingest.enrich.networks import NetworkSet, read_address
+
+DEFAULT_TRUSTED_PROXIES: Final = (
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+    "169.254.0.0/16",
+    "fe80::/10",
+)
+"""Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there."""
+
+MAX_ADDRESS_CHARS: Final = 255
+"""A longer text is cut, so that no cache keyed by addresses grows beyond bounds."""
+
+IP_CLASS_HEADER: Final = "x-plausible-ip-type"
+
+_SINGLE: Final = ("x-plausible-ip", "cf-connecting-ip")
+_LISTS: Final = ("b-forwarded-for", "x-forwarded-for")
+_FORWARDED_FOR: Final = re.compile(r"(?:^|[;,\s])for=([^;,]*)", re.IGNORECASE)
+
+
+class IpClass(StrEnum):
+    """What a proxy knows about a client's address. It may say other things, too."""
+
+    DATA_CENTRE = "dc_ip"
+    THREAT = "threat_ip"
+    ANONYMOUS_VPN = "anonymous_vpn_ip"
+
+
+class Client(NamedTuple):
+    """Who sent a request.
+
+    Attributes:
+        ip: Its address as text, or whatever a trusted proxy sent in its place.
+        ip_class: The class of the address as a trusted proxy says; empty when none
+            does.
+    """
+
+    ip: str
+    ip_class: str
+
+
+def read_client(
+    headers: Mapping[str, str], peer: str, *, trusted: NetworkSet
+) -> Client:
+    """Returns the client of a request.
+
+    Args:
+        headers: The request's headers by lower-case name.
+        peer: The address at the other end of the connection; empty for a Unix socket,
+            which only a process of this machine can open.
+        trusted: The proxies whose headers are believed.
+    """
+    address = read_address(peer)
+    if peer and (address is None or address not in trusted):
+        return Client(str(address or peer), "")
+    named = _named_client(headers)
+    return Client(
+        _cut_port(named[:MAX_ADDRESS_CHARS]) if named else str(address or peer),
+        headers.get(IP_CLASS_HEADER, ""),
+    )
+
+
+def _named_client(headers: Mapping[str, str]) -> str:
+    for name in _SINGLE:
+        if text := headers.get(name, "").strip():
+            return text
+    for name in _LISTS:
+        if text := headers.get(name, "").partition(",")[0].strip():
+            return text
+    if (forwarded := headers.get("forwarded")) and (
+        match := _FORWARDED_FOR.search(forwarded)
+    ):
+        return match[1].strip().strip('"')
+    return ""
+
+
+def _cut_port(text: str) -> str:
+    """Cuts a port after an IPv4 address or a bracket, then the brackets.
+
+    What follows the last colon of a bare IPv6 address is no port.
+    """
+    host, colon, port = text.rpartition(":")
+    if colon and _is_digits(port) and _may_have_port(host):
+        text = host
+    return text.removeprefix("[").removesuffix("]")
+
+
+def _may_have_port(host: str) -> bool:
+    _, dot, last = host.rpartition(".")
+    return host.endswith("]") or (bool(dot) and _is_digits(last))
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()

@@ -1,0 +1,107 @@
+"""IP addresses and networks, compared in canonical form.
+
+`2001:DB8:0::1` and `2001:db8::1` are one address, and so are `::ffff:192.0.2.1` and
+`192.0.2.1`.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final, Self
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_MAX_CHARS: Final = 64
+"""Nothing longer is an address, a scope and a prefix length included."""
+
+_MAPPED_BITS: Final = 96
+"""Leading bits of an IPv6 address that maps an IPv4 one."""
+
+
+def read_address(text: str) -> Address | None:
+    """Returns the address that `text` spells, or None."""
+    return _read_address(text) if len(text) <= _MAX_CHARS else None
+
+
+def read_network(text: str) -> Network:
+    """Returns the network that `text` spells: an address, or one with a prefix length.
+
+    Raises:
+        ValueError: If it spells none; the message says what was expected.
+    """
+    try:
+        network = ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            f"`{text[:_MAX_CHARS]}` is no address; write one such as `192.0.2.1`, or "
+            "a network such as `192.0.2.0/24` or `2001:db8::/32`"
+        ) from None
+    mapped = isinstance(network, IPv6Network) and network[0].ipv4_mapped
+    if mapped and network.prefixlen >= _MAPPED_BITS:
+        return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
+class NetworkSet:
+    """A set of networks that tells whether an address is in one of them. Immutable."""
+
+    __slots__ = ("_prefixes", "_singles")
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        networks = tuple(networks)
+        self._singles = frozenset(
+            network.network_address
+            for network in networks
+            if network.prefixlen == network.max_prefixlen
+        )
+        self._prefixes = tuple(
+            (network.version, int(network.netmask), int(network.network_address))
+            for network in networks
+            if network.prefixlen < network.max_prefixlen
+        )
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Self:
+        """Returns the set of the networks that `texts` spell.
+
+        Raises:
+            ValueError: If one spells none.
+        """
+        return cls(read_network(text) for text in texts)
+
+    def __contains__(self, address: Address) -> bool:
+        if address in self._singles:
+            return True
+        version, number = address.version, int(address)
+        return any(
+            version == each and number & mask == first
+            for each, mask, first in self._prefixes
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._singles or self._prefixes)
+
+
+@lru_cache(maxsize=8192)
+def _read_address(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            address = IPv6Address(int(address))
+        return address.ipv4_mapped or address
+    return address
+
+
+address_cache_info: Final = _read_address.cache_info
+"""How often `read_address` knew its answer."""

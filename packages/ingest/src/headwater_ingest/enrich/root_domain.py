@@ -1,0 +1,45 @@
+"""The registrable domain of a hostname, by the Public Suffix List.
+
+Visitors are told apart per registrable domain, so that `shop.example.com` and
+`example.com` have the same ones, but `one.github.io` and `two.github.io` do not.
+"""
+
+from functools import cache, lru_cache
+from typing import Final
+
+from publicsuffixlist import PublicSuffixList
+
+from headwater_ingest.enrich.networks import read_address
+
+_MAX_CHARS: Final = 253
+"""Nothing longer is a name in the DNS."""
+
+
+def root_domain(hostname: str) -> str:
+    """Returns the registrable domain of `hostname`, in lower case.
+
+    It is the hostname itself when there is none: `(none)`, an address, `localhost`, a
+    bare suffix such as `co.uk`.
+    """
+    return _root_domain(hostname) if len(hostname) <= _MAX_CHARS else hostname.lower()
+
+
+@lru_cache(maxsize=8192)
+def _root_domain(hostname: str) -> str:
+    hostname = hostname.lower()
+    if read_address(hostname) is not None:
+        return hostname
+    try:
+        return _suffixes().privatesuffix(hostname) or hostname
+    except UnicodeError:  # a lone surrogate
+        return hostname
+
+
+root_domain_cache_info: Final = _root_domain.cache_info
+"""How often `root_domain` knew its answer."""
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    """Loads the list at its first use: 65 ms, which few commands need."""
+    return PublicSuffixList()
