@@ -1,0 +1,124 @@
+"""The shields of a site: what it does not want to count.
+
+| shield | a rule is | it matches |
+| --- | --- | --- |
+| address | an address or a CIDR network | addresses inside, in canonical form |
+| country | a two-letter code, `ZZ` for unknown | that country |
+| page | a path; `*` stands for any characters | the whole path, case-sensitive |
+| hostname | a name; `*` stands for any characters | the whole hostname |
+
+The first three block. Hostname rules allow: once there is one, all others are blocked.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from headwater_ingest.enrich.networks import NetworkSet, read_address
+
+UNKNOWN_COUNTRY: Final = "ZZ"
+
+_WILDCARD: Final = re.compile(r"\*+")
+
+
+class Patterns:
+    """Some patterns that are matched against a whole text. Immutable.
+
+    A match takes time in proportion to pattern and text, however many wildcards there
+    are: the text between two of them is looked for once, from the left.
+    """
+
+    __slots__ = ("_texts", "_wild")
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        pieces = [tuple(_WILDCARD.split(pattern)) for pattern in patterns]
+        self._texts = frozenset(each[0] for each in pieces if len(each) == 1)
+        self._wild = tuple(each for each in pieces if len(each) > 1)
+
+    def matches(self, text: str) -> bool:
+        """Tells whether one of the patterns matches all of `text`."""
+        return text in self._texts or any(
+            _has_pieces(text, each) for each in self._wild
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._texts or self._wild)
+
+
+_NO_NETWORKS: Final = NetworkSet()
+_NO_PATTERNS: Final = Patterns()
+
+
+@dataclass(frozen=True, slots=True)
+class Shields:
+    """The shields of one site, ready to be asked.
+
+    Attributes:
+        addresses: Blocked networks.
+        countries: Blocked country codes, in upper case.
+        pages: Blocked paths.
+        hostnames: The only hostnames that are allowed, if there are any.
+    """
+
+    addresses: NetworkSet = _NO_NETWORKS
+    countries: frozenset[str] = frozenset()
+    pages: Patterns = _NO_PATTERNS
+    hostnames: Patterns = _NO_PATTERNS
+
+    @classmethod
+    def from_rules(
+        cls,
+        *,
+        addresses: Iterable[str] = (),
+        countries: Iterable[str] = (),
+        pages: Iterable[str] = (),
+        hostnames: Iterable[str] = (),
+    ) -> Self:
+        """Returns the shields that these rules describe.
+
+        Raises:
+            ValueError: If an address rule is neither an address nor a network.
+        """
+        return cls(
+            NetworkSet.parse(addresses),
+            frozenset(code.upper() for code in countries),
+            Patterns(pages),
+            Patterns(name.lower() for name in hostnames),
+        )
+
+    def blocks_address(self, ip: str) -> bool:
+        """Tells whether events from `ip` are unwanted."""
+        if not self.addresses:
+            return False
+        address = read_address(ip)
+        return address is not None and address in self.addresses
+
+    def blocks_country(self, country_code: str) -> bool:
+        """Tells whether events from a country are unwanted; empty means unknown."""
+        return (country_code.upper() or UNKNOWN_COUNTRY) in self.countries
+
+    def blocks_page(self, pathname: str) -> bool:
+        """Tells whether events on a page are unwanted."""
+        return self.pages.matches(pathname)
+
+    def blocks_hostname(self, hostname: str) -> bool:
+        """Tells whether events of a hostname, in lower case, are unwanted."""
+        return bool(self.hostnames) and not self.hostnames.matches(hostname)
+
+
+def _has_pieces(text: str, pieces: tuple[str, ...]) -> bool:
+    """Tells whether `text` begins and ends with the outer pieces, the others between.
+
+    Taking the leftmost place for each is enough: it leaves most room for the next.
+    """
+    first, *middle, last = pieces
+    place, end = len(first), len(text) - len(last)
+    if place > end or not (text.startswith(first) and text.endswith(last)):
+        return False
+    for piece in middle:
+        place = text.find(piece, place, end)
+        if place < 0:
+            return False
+        place += len(piece)
+    return True
