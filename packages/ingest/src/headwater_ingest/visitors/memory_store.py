@@ -1,0 +1,139 @@
+"""Open sessions in the memory of one process.
+
+Two generations of half an hour each: a session that is used moves to the younger one,
+and the older one is dropped whole when it is out of time. Nothing is ever scanned. The
+loop owns the store, and each call is done before the next begins, so the events of one
+visitor never overtake each other.
+"""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from headwater_ingest.visitors.sessions import (
+    MAX_GAP_S,
+    Facts,
+    Session,
+    Visit,
+    continues,
+)
+
+MAX_SESSIONS: Final = 1_000_000
+
+
+class MemorySessionStore:
+    """A `SessionStore` for a service that runs as one process.
+
+    Attributes:
+        evicted: Sessions that were dropped before their time for lack of room.
+    """
+
+    def __init__(
+        self, *, clock_s: Callable[[], float], max_sessions: int = MAX_SESSIONS
+    ) -> None:
+        """Begins with no sessions.
+
+        Args:
+            clock_s: A clock that never steps, in seconds; for the end of unused
+                sessions. Whether an event continues one is decided by event time.
+            max_sessions: Most open sessions; the oldest half goes first.
+        """
+        self._clock_s = clock_s
+        self._max_sessions = max_sessions
+        self._young: dict[int, Session] = {}
+        self._old: dict[int, Session] = {}
+        self._turns_at_s = clock_s() + MAX_GAP_S
+        self._facts: dict[Facts, Facts] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    async def register(self, visit: Visit) -> Session | None:
+        """Returns the session of an event, begun by it if need be.
+
+        Returns:
+            The session, or None for an engagement without an open one.
+        """
+        self._turn_if_due()
+        session = self._find(visit)
+        if session:
+            session.time_s = visit.time_s
+        elif not visit.prolongs_only:
+            session = self._begin(visit)
+        return session
+
+    def save(self, path: Path) -> None:
+        """Writes the open sessions to a file, whole or not at all."""
+        unfinished = path.with_suffix(".new")
+        items = (*self._old.items(), *self._young.items())
+        unfinished.write_bytes(
+            _encode([(key.to_bytes(16, "big"), each) for key, each in items])
+        )
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Reads what `save` wrote, and removes the file so that it is used once.
+
+        Raises:
+            ValueError: The file is not what `save` wrote; it is left where it is.
+        """
+        if not path.exists():
+            return
+        try:
+            items = _decode(path.read_bytes())
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"{path} holds no sessions: {error}") from error
+        for key, session in items[-self._max_sessions // 2 :]:
+            session.facts = self._facts.setdefault(session.facts, session.facts)
+            self._young[int.from_bytes(key, "big")] = session
+        path.unlink()
+
+    def _find(self, visit: Visit) -> Session | None:
+        session = self._use(visit.site_id, visit.user_id, visit.time_s)
+        if session is None and visit.previous_user_id is not None:
+            session = self._use(visit.site_id, visit.previous_user_id, visit.time_s)
+        return session
+
+    def _use(self, site_id: int, user_id: int, time_s: int) -> Session | None:
+        """Finds an open session and moves it to the younger generation."""
+        key = _key(site_id, user_id)
+        session = self._young.get(key) or self._old.pop(key, None)
+        if session is None or not continues(session, time_s):
+            return None
+        self._young[key] = session
+        return session
+
+    def _begin(self, visit: Visit) -> Session:
+        # Visitors share sources and devices: one copy of each combination will do.
+        facts = self._facts.setdefault(visit.facts, visit.facts)
+        session = Session(secrets.randbits(64), visit.user_id, visit.time_s, facts)
+        self._young[_key(visit.site_id, visit.user_id)] = session
+        return session
+
+    def _turn_if_due(self) -> None:
+        now_s = self._clock_s()
+        if now_s >= self._turns_at_s:
+            is_long_ago = now_s >= self._turns_at_s + MAX_GAP_S
+            self._turn(keep_young=not is_long_ago)
+        elif len(self._young) >= self._max_sessions // 2:
+            self.evicted += len(self._old)
+            self._turn(keep_young=True)
+
+    def _turn(self, *, keep_young: bool) -> None:
+        self._old = self._young if keep_young else {}
+        self._young = {}
+        self._facts = {}
+        self._turns_at_s = self._clock_s() + MAX_GAP_S
+
+
+def _key(site_id: int, user_id: int) -> int:
+    """Returns site and visitor as one number, which takes less room than a pair."""
+    return site_id << 64 | user_id
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[tuple[bytes, Session]]).decode

@@ -1,0 +1,61 @@
+"""The rules of a session: what continues one, and what its events take from it.
+
+A session is one visit: events of one visitor with no gap longer than half an hour. The
+first event decides where it came from and on which device it is; later events take that
+over. Rows of sessions are not written: ClickHouse makes them from the events.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_GAP_S: Final = 30 * 60
+"""A gap of exactly this length continues the session, anything longer ends it."""
+
+ENGAGEMENT: Final = "engagement"
+"""Name of the event that prolongs a session and never begins one."""
+
+Facts = tuple[object, ...]
+"""What the first event of a session says for all of them: source, place, device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An event that asks for its session.
+
+    Attributes:
+        site_id: The site.
+        user_id: The visitor under today's salt.
+        previous_user_id: The same under yesterday's, for a visit over midnight.
+        time_s: When it happened, epoch seconds.
+        prolongs_only: It is an engagement: it belongs to an open session or nowhere.
+        facts: What it would say as the first event of a session.
+    """
+
+    site_id: int
+    user_id: int
+    previous_user_id: int | None
+    time_s: int
+    prolongs_only: bool
+    facts: Facts
+
+
+@dataclass(slots=True)
+class Session:
+    """An open session.
+
+    Attributes:
+        id: Random UInt64.
+        user_id: The visitor under the salt of its first event.
+        time_s: Time of its latest event.
+        facts: What its first event said.
+    """
+
+    id: int
+    user_id: int
+    time_s: int
+    facts: Facts
+
+
+def continues(session: Session, time_s: int) -> bool:
+    """Whether an event at `time_s` belongs to a session; one out of order does."""
+    return time_s - session.time_s <= MAX_GAP_S
