@@ -3,6 +3,7 @@
 HeadwaterError
 ├── SettingsError            a setting is wrong; nothing has been started
 ├── SitesFileError           the sites file is wrong; the last good one stays in force
+├── DataFileError            a file for enrichment is wrong; the last good one stays
 ├── AddressUnavailableError  the address to listen on cannot be bound
 ├── ClickHouseError          something between us and ClickHouse
 │   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
@@ -30,6 +31,7 @@ command line prints it as it is, so no message carries a secret.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class HeadwaterError(Exception):
@@ -58,6 +60,20 @@ class SitesFileError(HeadwaterError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class DataFileError(HeadwaterError):
+    """A file that enrichment reads is missing or wrong; the last good one stays.
+
+    Attributes:
+        path: The file.
+        problem: What is wrong with it, and what was expected.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}")
 
 
 class AddressUnavailableError(HeadwaterError):
