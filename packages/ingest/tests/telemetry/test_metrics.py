@@ -76,7 +76,7 @@ def test_every_outcome_has_a_series_before_anything_happens(metrics: Metrics) ->
 def test_requests_and_commits_are_timed(metrics: Metrics) -> None:
     metrics.count_refused(ErrorCode.UNKNOWN_KEY)
     metrics.observe_request(seconds=0.004, body_bytes=1900)
-    metrics.observe_commit(seconds=0.002, batches=16)
+    metrics.observe_commit(0.002, 16)
 
     found = samples(metrics)
 
