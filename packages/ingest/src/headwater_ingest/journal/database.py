@@ -122,7 +122,7 @@ def explain(error: sqlite3.Error, path: Path) -> JournalError:
     """Return the error that says what to do about an error of SQLite."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         return JournalDamagedError(
-            f"{path} is damaged or no journal ({error}); it was left as it is: put a "
+            f"{path} is damaged or no journal ({error}); nothing was changed: put a "
             f"backup in its place, or move {path.name}* away to begin a new one and "
             "keep them, since they may hold events that are not in ClickHouse yet"
         )
@@ -174,13 +174,13 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != _APPLICATION_ID:
         raise JournalDamagedError(
-            f"{path} belongs to another program; it was left as it is: move it away, "
+            f"{path} belongs to another program; nothing was changed: move it away, "
             "or set HEADWATER_DATA_DIR to another directory"
         )
     if version > FORMAT:
         raise JournalDamagedError(
             f"{path} was made by a newer version (format {version}, this one knows "
-            f"{FORMAT}); it was left as it is: start that version again"
+            f"{FORMAT}); nothing was changed: start that version again"
         )
 
 
@@ -199,8 +199,8 @@ def _refuse_lost_head(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     if _length(log) and not _length(path):
         raise JournalDamagedError(
-            f"{path} is empty or gone, but {log.name} beside it is not; nothing was "
-            "touched: put both files back from a backup, or move them away"
+            f"{path} is empty or gone, but {log.name} beside it is not; nothing "
+            "was changed: put both files back from a backup, or move them away"
         )
 
 

@@ -125,7 +125,7 @@ class JournalReader:
         except msgspec.MsgspecError as error:
             raise JournalDamagedError(
                 f"rows {block.first_row} to {block.last_row} in {self._path} are "
-                f"damaged ({error}); they were left as they are: restore a backup"
+                f"damaged ({error}); nothing was changed: restore a backup"
             ) from error
 
     def checkpoint(self, block: Block) -> None:
