@@ -111,7 +111,7 @@ def connect(
 
     Args:
         url: Where and as whom.
-        connect_timeout_s: Longest wait for the connection.
+        connect_timeout_s: Longest wait for the connection, and then for the greeting.
         timeout_s: Longest silence of the server during a query.
 
     Raises:
@@ -129,11 +129,13 @@ def connect(
         secure=url.tls,
         ca_certs=url.ca_file or None,
         connect_timeout=connect_timeout_s,
-        send_receive_timeout=timeout_s,
+        send_receive_timeout=connect_timeout_s,
         tcp_keepalive=_KEEPALIVE,
         settings=dict(_SETTINGS),
     )
     _greet(client, url)
+    client.connection.send_receive_timeout = timeout_s
+    client.connection.socket.settimeout(timeout_s)
     result: Client = client
     return result
 

@@ -59,9 +59,13 @@ def _run_engine(announce: int, gate: int, wake: int) -> None:
     """Run the queries that keep the server up; report if that ends."""
     try:
         data = str(Path("data").resolve())
-        _load_engine().query(_queries(announce, gate), "TabSeparated", path=data)
+        result = _load_engine().query(_queries(announce, gate), path=data)
+        complaint = result.error_message() if result.has_error() else ""
     except BaseException as error:  # noqa: BLE001 - whatever it was, the log gets it
-        sys.stderr.write(f"{error}\n")
+        complaint = str(error)
+    if complaint:
+        sys.stderr.write(complaint.partition(", Stack trace")[0].strip() + "\n")
+        sys.stderr.flush()
     os.write(wake, _ENGINE_BYTE)
 
 

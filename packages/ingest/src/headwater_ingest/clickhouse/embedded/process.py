@@ -19,7 +19,7 @@ from headwater_ingest.errors import (
 _STOP = b"stop\n"
 _MAX_LOG_BYTES = 1_000_000
 _TAIL_LINES = 12
-_PORT_TAKEN = re.compile(r"Listen \[[^]]*\]:(\d+) failed")
+_PORT_TAKEN = re.compile(r"Listen \[[^]]*\]:(\d+) failed.*in use")
 
 
 def check_installed() -> None:
