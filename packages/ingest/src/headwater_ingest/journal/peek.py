@@ -47,11 +47,11 @@ def peek(directory: Path) -> JournalPeek | None:
         return None
     try:
         with closing(_open(path)) as connection:
-            pending = connection.execute(_PENDING).fetchone()
+            rows, size, oldest_at_ms = connection.execute(_PENDING).fetchone()
             id_bytes, from_ms = connection.execute(_WINDOW).fetchone()
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    return JournalPeek(*pending, id_bytes // ID_BYTES, from_ms)
+    return JournalPeek(rows, size, oldest_at_ms, id_bytes // ID_BYTES, from_ms)
 
 
 def _open(path: Path) -> sqlite3.Connection:

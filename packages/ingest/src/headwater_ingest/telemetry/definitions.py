@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headwater_ingest.telemetry.state import Blocked, Degraded, NodeState, Readiness
+from headwater_ingest.telemetry.state import (
+    FAILURE_KINDS,
+    Blocked,
+    Degraded,
+    NodeState,
+    Readiness,
+)
 from headwater_schema.outcomes import ErrorCode, Outcome, Reason
 
 
@@ -89,8 +95,13 @@ def _gauge(
     return Definition(name, "gauge", meaning, labels or {}), read
 
 
-def _counter(name: str, meaning: str, read: _Read) -> tuple[Definition, _Read]:
-    return Definition(name, "counter", meaning), read
+def _counter(
+    name: str,
+    meaning: str,
+    read: _Read,
+    labels: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[Definition, _Read]:
+    return Definition(name, "counter", meaning, labels or {}), read
 
 
 # What is read from the snapshot.
@@ -155,7 +166,10 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     _counter(
         "headwater_writer_failures_total",
         "INSERTs that failed; each is tried again.",
-        lambda node, _: node.writer.failures,
+        lambda node, _: {
+            each: node.writer.failures.get(each, 0) for each in FAILURE_KINDS
+        },
+        {"kind": FAILURE_KINDS},
     ),
     _gauge(
         "headwater_writer_up",
