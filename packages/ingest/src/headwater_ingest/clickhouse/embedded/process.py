@@ -6,6 +6,7 @@ import selectors
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from headwater_ingest.clickhouse.embedded import child
@@ -92,11 +93,10 @@ class ServerProcess:
 
     def ask_to_stop(self) -> None:
         """Ask it to end; with clients still connected that takes it five seconds."""
-        if self._process.stdin and not self._process.stdin.closed:
-            try:
+        if self._process.stdin:
+            # Either error means that it has ended by itself.
+            with suppress(BrokenPipeError, ValueError):
                 self._process.stdin.write(_STOP)
-            except BrokenPipeError:  # it ended by itself
-                return
 
     def kill(self) -> None:
         """End it at once. What ClickHouse acknowledged is safe."""

@@ -149,7 +149,7 @@ class EmbeddedClickHouse:
             self._supervisor.join()
             self._supervisor = None
             self._release()
-            _log.info("embedded_clickhouse_stopped")
+            _log.info("embedded clickhouse stopped")
 
     def __enter__(self) -> Self:
         self.start()
@@ -180,7 +180,7 @@ class EmbeddedClickHouse:
         self._directory.write_ports(self._ports)
         self._alive = True
         _log.info(
-            "embedded_clickhouse_ready",
+            "embedded clickhouse ready",
             address=self.url.address,
             pid=process.pid,
             seconds=round(time.monotonic() - began, 3),
@@ -213,7 +213,7 @@ class EmbeddedClickHouse:
             self._alive = False
             if self._stopping.is_set():
                 return
-            _log.warning("embedded_clickhouse_died", exit_code=code)
+            _log.warning("embedded clickhouse died", exit_code=code)
             if time.monotonic() - began > _STEADY_S:
                 delays = _delays()
             if not self._run_again(timeout_s, delays):
@@ -228,7 +228,7 @@ class EmbeddedClickHouse:
             except (EmbeddedClickHouseError, OSError) as error:
                 if not self._stopping.is_set() and str(error) != reported:
                     reported = str(error)
-                    _log.warning("embedded_clickhouse_not_back", error=reported)
+                    _log.warning("embedded clickhouse not back", error=reported)
                 continue
             self._restarts += 1
             return True
