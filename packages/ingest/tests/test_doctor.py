@@ -1,6 +1,8 @@
 import asyncio
 import http.server
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +139,7 @@ def test_sites_are_named_and_their_mistakes_fail(settings: Settings) -> None:
             Level.FAIL,
             "is not_ready: journal_full",
         ),
-        (b"hello", Level.WARN, "does not answer"),
+        (b"hello", Level.FAIL, "does not answer"),
     ],
 )
 def test_a_running_service_is_asked(
@@ -161,8 +163,10 @@ def test_a_running_service_is_asked(
 def test_a_service_that_is_gone_is_told(settings: Settings) -> None:
     assert "does not run" in findings(settings)["service"].detail
 
-    ServiceFile("127.0.0.1", 1, 1).write(settings.data_dir)
-    assert "does not answer" in findings(settings)["service"].detail
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    ServiceFile("127.0.0.1", 1, child.pid).write(settings.data_dir)
+    assert "has ended without a stop" in findings(settings)["service"].detail
 
 
 @pytest.mark.clickhouse

@@ -15,8 +15,13 @@ import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import run_in_foreground
-from headwater_ingest.errors import HeadwaterError, SettingsError
+from headwater_ingest.errors import (
+    ClickHouseUrlError,
+    HeadwaterError,
+    SettingsError,
+)
 from headwater_ingest.settings import LoadedSettings, Settings, load_settings
 from headwater_ingest.storage import migrate_once
 from headwater_ingest.telemetry.logs import configure_logs
@@ -130,7 +135,7 @@ def run(arguments: list[str]) -> int:
         return _say(error.format_message(), code=error.exit_code)
     except click.Abort:
         return _INTERRUPTED
-    except SettingsError as error:
+    except (SettingsError, ClickHouseUrlError) as error:
         return _say(str(error), code=_WRONG_CALL)
     except HeadwaterError as error:
         return _say(str(error), code=_FAILED)
@@ -145,5 +150,7 @@ def _say(message: str, *, code: int) -> int:
 
 def _settings_with_logs(load: Callable[[], LoadedSettings]) -> Settings:
     settings = load().values
+    if not settings.is_embedded:
+        ClickHouseUrl.parse(settings.clickhouse_url)  # before anything is touched
     configure_logs(settings.log_level, settings.log_format)
     return settings

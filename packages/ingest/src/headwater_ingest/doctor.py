@@ -194,13 +194,24 @@ def _service(settings: Settings) -> Iterator[Finding]:
     try:
         status, reasons = _ask_readyz(running)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
-        yield _warn("service", f"{running.url} does not answer: {error}")
+        yield _silent(running, error)
         return
     detail = f"{running.url} (process {running.pid}) is {status}"
     if reasons:
         detail += f": {', '.join(reasons)}"
     level = {"ready": Level.OK, "degraded": Level.WARN}.get(status, Level.FAIL)
     yield Finding(level, "service", detail)
+
+
+def _silent(running: ServiceFile, error: Exception) -> Finding:
+    detail = f"{running.url} (process {running.pid}) does not answer: {error}"
+    try:
+        os.kill(running.pid, 0)
+    except ProcessLookupError:
+        return _warn("service", f"process {running.pid} has ended without a stop")
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return _fail("service", detail)
 
 
 class _Readyz(msgspec.Struct):

@@ -43,6 +43,11 @@ EVENTS = Definition(
     "Events by what became of them, for requests that were understood.",
     {"outcome": Outcome, "reason": ["", *Reason]},
 )
+REFUSED_PROPERTIES = Definition(
+    "headwater_properties_refused_total",
+    "counter",
+    "Properties that cannot be stored, left out of events that were.",
+)
 REFUSED = Definition(
     "headwater_requests_refused_total",
     "counter",
@@ -74,6 +79,7 @@ COMMIT_BATCHES = Definition(
 )
 TOLD = (
     EVENTS,
+    REFUSED_PROPERTIES,
     REFUSED,
     REQUEST_SECONDS,
     REQUEST_BYTES,

@@ -41,6 +41,7 @@ class Metrics:
             (outcome, reason): events.labels(outcome, reason or "")
             for outcome, reason in _outcomes()
         }
+        self._refused_properties = self._counter(definitions.REFUSED_PROPERTIES)
         refused = self._counter(definitions.REFUSED)
         self._refused = {code: refused.labels(code) for code in ErrorCode}
         self._request_seconds = self._histogram(definitions.REQUEST_SECONDS)
@@ -57,6 +58,10 @@ class Metrics:
             reason: A member of `Reason`, or its text; None where nothing is wrong.
         """
         self._events[outcome, reason].inc(count)
+
+    def count_refused_properties(self, count: int) -> None:
+        """Count properties of a batch that were left out of its events."""
+        self._refused_properties.inc(count)
 
     def count_refused(self, code: ErrorCode) -> None:
         """Count a request that was refused whole."""
