@@ -16,6 +16,7 @@ from headwater._errors import (
     ClosedError,
     EventRefusedError,
     EventTooLargeError,
+    LossError,
     LossReason,
     QueueFullError,
     ReportedError,
@@ -142,11 +143,10 @@ class Delivery:
         lost = self._queue.append(event, now)
         return self._lose(self._overflow(len(lost)), lost) if lost else None
 
-    def refuse(self, error: ReportedError) -> Report:
+    def refuse(self, error: LossError) -> Report:
         """Counts an event that could not even be encoded."""
         self._captured += 1
-        if error.reason is not None:
-            self._lost[error.reason] += 1
+        self._lost[error.reason] += 1
         return Report(error, ())
 
     def count_refused_properties(self, count: int) -> None:
@@ -193,8 +193,7 @@ class Delivery:
                 self._reach()
                 self._queue.split(batch, self._new_batch_id(), self._new_batch_id())
                 return []
-            case Refused():
-                return [self._give_up(batch, _refusal(verdict))]
+        return [self._give_up(batch, _refusal(verdict))]
 
     def open_ticket(self) -> Ticket:
         """Makes everything queued due now, and says what becomes of it."""
@@ -268,7 +267,7 @@ class Delivery:
         )
         return [self._give_up(batch, error)]
 
-    def _give_up(self, batch: FrozenBatch, error: ReportedError) -> Report:
+    def _give_up(self, batch: FrozenBatch, error: LossError) -> Report:
         self._reach()
         self._queue.settle(batch, range(len(batch.events)))
         return self._lose(error, batch.events)
@@ -277,9 +276,8 @@ class Delivery:
         self._schedule.succeed()
         self.is_failing = False
 
-    def _lose(self, error: ReportedError, events: Sequence[bytes]) -> Report:
-        if error.reason is not None:
-            self._lost[error.reason] += len(events)
+    def _lose(self, error: LossError, events: Sequence[bytes]) -> Report:
+        self._lost[error.reason] += len(events)
         return Report(error, events)
 
     def _overflow(self, count: int) -> QueueFullError:

@@ -6,18 +6,17 @@
     ├── SettingsError             raised by Client(): an option is wrong
     ├── TransportError            raised by a Transport: no answer came
     └── ReportedError             given to on_error, never raised
-        ├── InvalidEventError     not taken: its name, id or time is wrong
-        ├── EventTooLargeError    not taken: over the limit of one event
-        ├── PropertyRefusedError  taken, without the properties that have no wire form
-        ├── QueueFullError        dropped to keep the queue within its bounds
-        ├── ClosedError           not taken: captured after shutdown
-        ├── UnavailableError      kept: the server cannot be reached or take it now
-        ├── BatchRefusedError     given up: the server refused the whole batch
-        ├── EventRefusedError     given up: the server refused these events
-        ├── UnconfirmedError      given up: something else than Headwater answered
-        └── UndeliveredError      given up: still queued when the client was shut down
-
-A reported error whose `reason` is None has cost no event.
+        ├── PropertyRefusedError  the event goes on without some properties
+        ├── UnavailableError      the events are kept: no delivery is possible now
+        └── LossError             the events are lost
+            ├── InvalidEventError     not taken: its name, id or time is wrong
+            ├── EventTooLargeError    not taken: over the limit of one event
+            ├── ClosedError           not taken: captured after shutdown
+            ├── QueueFullError        dropped to keep the queue within its bounds
+            ├── BatchRefusedError     given up: the server refused the whole batch
+            ├── EventRefusedError     given up: the server refused these events
+            ├── UnconfirmedError      given up: something else than Headwater answered
+            └── UndeliveredError      given up: still queued at shutdown
 """
 
 from collections.abc import Sequence
@@ -61,25 +60,10 @@ class TransportError(HeadwaterError):
 class ReportedError(HeadwaterError):
     """A fault that is counted, logged once per kind, and given to `on_error`."""
 
-    reason: ClassVar[LossReason | None] = None
-    """Why the events are lost, or None where they are not."""
-
     @property
     def kind(self) -> str:
         """What is logged once: the class, and what else tells faults apart."""
         return type(self).__name__
-
-
-class InvalidEventError(ReportedError):
-    """An event cannot be taken since its name, id or time is wrong."""
-
-    reason = LossReason.INVALID_EVENT
-
-
-class EventTooLargeError(ReportedError):
-    """An encoded event is larger than one event may be."""
-
-    reason = LossReason.EVENT_TOO_LARGE
 
 
 class PropertyRefusedError(ReportedError):
@@ -95,23 +79,42 @@ class PropertyRefusedError(ReportedError):
         super().__init__(f"event {event!r} goes without properties: {listed}")
 
 
-class QueueFullError(ReportedError):
-    """The queue was full; events were dropped to stay within its bounds."""
-
-    reason = LossReason.QUEUE_FULL
+class UnavailableError(ReportedError):
+    """A delivery has failed after its retries; the events wait at the front."""
 
 
-class ClosedError(ReportedError):
+class LossError(ReportedError):
+    """Events are lost: the server will not get them from us."""
+
+    reason: ClassVar[LossReason]
+    """Under which they are counted in `Stats.lost`."""
+
+
+class InvalidEventError(LossError):
+    """An event cannot be taken since its name, id or time is wrong."""
+
+    reason = LossReason.INVALID_EVENT
+
+
+class EventTooLargeError(LossError):
+    """An encoded event is larger than one event may be."""
+
+    reason = LossReason.EVENT_TOO_LARGE
+
+
+class ClosedError(LossError):
     """An event was captured after the client had been shut down."""
 
     reason = LossReason.CLOSED
 
 
-class UnavailableError(ReportedError):
-    """A delivery has failed after its retries; the events wait at the front."""
+class QueueFullError(LossError):
+    """The queue was full; events were dropped to stay within its bounds."""
+
+    reason = LossReason.QUEUE_FULL
 
 
-class BatchRefusedError(ReportedError):
+class BatchRefusedError(LossError):
     """The server has refused a batch for good.
 
     Attributes:
@@ -134,7 +137,7 @@ class BatchRefusedError(ReportedError):
         return f"{super().kind} {self.status} {self.code}"
 
 
-class EventRefusedError(ReportedError):
+class EventRefusedError(LossError):
     """The server has taken the batch, but not these events of it.
 
     Attributes:
@@ -157,13 +160,13 @@ class EventRefusedError(ReportedError):
         return f"{super().kind} {self.outcome} {self.code}"
 
 
-class UnconfirmedError(ReportedError):
+class UnconfirmedError(LossError):
     """A 2xx came from something that is not Headwater: nobody knows what it did."""
 
     reason = LossReason.UNCONFIRMED
 
 
-class UndeliveredError(ReportedError):
+class UndeliveredError(LossError):
     """Events were not known to be delivered when the client was shut down."""
 
     reason = LossReason.UNDELIVERED

@@ -5,11 +5,13 @@ child of a fork each begins anew: without the parent's events, locks and connect
 """
 
 import atexit
+import logging  # noqa: F401 - before our hooks, see below
 import os
 import sys
+import threading
 import time
 import weakref
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class _Sender(Protocol):
@@ -22,8 +24,46 @@ class _Sender(Protocol):
     def reset_after_fork(self) -> None: ...
 
 
+_LONGEST_FORK_WAIT_S: Final = 5.0
+
 _senders: weakref.WeakValueDictionary[int, _Sender] = weakref.WeakValueDictionary()
 _finalised_pid = 0
+
+
+class ForkGuard:
+    """Held by a thread while a fork must wait, for some seconds at most.
+
+    An import that a fork cuts in two can never be done in the child: the lock of the
+    module stays with a thread that does not exist there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_held_by_fork = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def before_fork(self) -> None:
+        """Waits for whoever holds the guard."""
+        self._is_held_by_fork = self._lock.acquire(timeout=_LONGEST_FORK_WAIT_S)
+
+    def after_fork_in_parent(self) -> None:
+        """Lets the threads of the parent go on."""
+        if self._is_held_by_fork:
+            self._is_held_by_fork = False
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forgets who held the guard: nobody of them is here."""
+        self._lock = threading.Lock()
+        self._is_held_by_fork = False
+
+
+fork_guard: Final = ForkGuard()
 
 
 def watch(sender: _Sender) -> None:
@@ -58,6 +98,7 @@ def deliver_at_exit() -> None:
 
 
 def _reset_after_fork() -> None:
+    fork_guard.after_fork_in_child()
     for sender in _alive():
         sender.reset_after_fork()
 
@@ -68,5 +109,11 @@ def _alive() -> list[_Sender]:
 
 
 atexit.register(deliver_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+# Hooks before a fork run in reverse order. Ours has to come before that of logging:
+# an import under way, for which it waits, may need the lock that logging takes.
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows
+    os.register_at_fork(
+        before=fork_guard.before_fork,
+        after_in_parent=fork_guard.after_fork_in_parent,
+        after_in_child=_reset_after_fork,
+    )

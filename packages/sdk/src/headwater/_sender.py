@@ -16,8 +16,8 @@ from headwater import _lifecycle
 from headwater._batch import FrozenBatch, compress
 from headwater._delivery import Delivery, Report, Stats
 from headwater._errors import (
+    LossError,
     PropertyRefusedError,
-    ReportedError,
     TransportError,
     UnavailableError,
 )
@@ -112,7 +112,7 @@ class Sender:
         self._report([report])
         return not any(lost is event for lost in report.events)
 
-    def refuse(self, error: ReportedError) -> None:
+    def refuse(self, error: LossError) -> None:
         """Counts and reports an event that could not be encoded."""
         with self._lock:
             report = self._delivery.refuse(error)
@@ -221,6 +221,15 @@ class Sender:
         return None
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            # Whatever has ended the thread: nobody waits for it, and a next one may.
+            with self._lock:
+                self._thread = None
+                self._settled.notify_all()
+
+    def _work(self) -> None:
         while (batch := self._await_batch()) is not None:
             verdict = self._attempt(batch)
             with self._lock:

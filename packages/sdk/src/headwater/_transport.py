@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from headwater._errors import TransportError
+from headwater._lifecycle import fork_guard
 
 if TYPE_CHECKING:
     import httpx
@@ -75,14 +76,15 @@ class HttpTransport:
 
     def send(self, request: Request) -> Response:
         """Posts the request and reads the answer to its end."""
-        import httpx  # noqa: PLC0415 - by the sending thread only, see above
+        with fork_guard:
+            import httpx  # noqa: PLC0415 - by the sending thread only, see above
 
         try:
             with self._connected().stream(
                 "POST", self._url, headers=dict(request.headers), content=request.body
             ) as answer:
                 body = self._read(answer)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise TransportError(f"{type(error).__name__}: {error}") from error
         return Response(answer.status_code, dict(answer.headers), body)
 
@@ -93,7 +95,7 @@ class HttpTransport:
         self._client = None
 
     def _connected(self) -> "httpx.Client":
-        import httpx  # noqa: PLC0415 - by the sending thread only, see above
+        import httpx  # noqa: PLC0415 - as above, and done by then
 
         if self._client is None or self._pid != os.getpid():
             # After a fork the connection is the parent's; its locks may be held by
