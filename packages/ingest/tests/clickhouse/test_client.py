@@ -112,6 +112,13 @@ def test_the_settings_that_promises_rest_on_are_sent(
     assert client.execute(f"SELECT toInt64(getSetting('{setting}'))") == [(value,)]
 
 
+def test_repeated_inserts_are_refused_whatever_the_profile_says(
+    client: Client,
+) -> None:
+    """The newer setting, which wins; a server that does not know it ignores it."""
+    assert client.execute("SELECT getSetting('deduplicate_insert')") == [("enable",)]
+
+
 def test_a_closed_port_is_unreachable(closed_port: int) -> None:
     with pytest.raises(ClickHouseUnreachableError, match="Connection refused") as e:
         connect(ClickHouseUrl("127.0.0.1", port=closed_port))
@@ -129,6 +136,28 @@ def test_the_http_port_is_unreachable_and_the_native_one_is_named(
 ) -> None:
     with pytest.raises(ClickHouseUnreachableError, match=r"native port .usually 9000"):
         connect(replace(server.url, port=server.http_port), connect_timeout_s=0.2)
+
+
+def test_a_server_of_another_kind_is_unreachable() -> None:
+    def greet(listener: socket.socket) -> None:
+        with listener.accept()[0] as accepted:
+            accepted.recv(1024)
+            accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        other = threading.Thread(target=greet, args=(listener,))
+        other.start()
+        port = listener.getsockname()[1]
+        with pytest.raises(ClickHouseUnreachableError, match="another protocol"):
+            connect(ClickHouseUrl("127.0.0.1", port=port))
+        other.join()
+
+
+def test_any_other_refusal_is_passed_on_in_one_line(server: EmbeddedClickHouse) -> None:
+    url = replace(server.url.without_database(), user="default", password="")
+
+    with pytest.raises(ClickHouseRefusedError, match=r"code 700.*session count 1$"):
+        connect(url)
 
 
 def test_a_host_that_does_not_exist_is_unreachable() -> None:

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pytest
 
 from headwater_ingest.clickhouse import migrate as module
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import (
     Migration,
     SchemaState,
@@ -145,6 +147,21 @@ def test_a_failed_migration_is_named_and_the_next_run_goes_on(
 def test_a_server_that_is_away_is_named() -> None:
     with pytest.raises(ClickHouseUnreachableError, match=r"127\.0\.0\.1:1 "):
         migrate(ClickHouseUrl("127.0.0.1", port=1))
+
+
+def test_a_server_that_dies_meanwhile_is_named_and_the_next_run_goes_on(
+    make_server: Callable[..., EmbeddedClickHouse],
+    eventually: Callable[[Callable[[], bool]], None],
+    other_migrations: list[Migration],
+) -> None:
+    other_migrations.append(Migration("9998_deadly", "SYSTEM KILL"))
+    with make_server() as server:
+        with pytest.raises(ClickHouseUnreachableError, match=server.url.address):
+            migrate(server.url)
+        other_migrations[-1] = Migration("9998_deadly", "SELECT 1")
+        eventually(lambda: server.restarts == 1)
+
+        assert migrate(server.url) == ["9998_deadly"]
 
 
 def test_the_state_tells_what_is_applied_and_what_is_missing(

@@ -51,6 +51,7 @@ _SETTINGS: Mapping[str, object] = {
     # would gather it in memory first.
     "async_insert": 0,
     "insert_deduplicate": 1,
+    "deduplicate_insert": "enable",  # wins over the line above where it is known
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     # On a cluster, an acknowledged INSERT is on the shards, not in a queue.
     "distributed_foreground_insert": 1,

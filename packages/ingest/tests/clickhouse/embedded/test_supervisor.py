@@ -4,6 +4,8 @@ import socket
 import stat
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -237,6 +239,16 @@ def test_a_start_that_fails_shows_the_end_of_the_log(make_server: MakeServer) ->
     assert str(server.directory.child_log) in str(caught.value)
 
 
+def test_a_log_that_has_grown_big_begins_anew(make_server: MakeServer) -> None:
+    server = make_server()
+    log = server.directory.child_log
+    log.parent.mkdir(parents=True)
+    log.write_bytes(bytes(1_000_001))
+    server.start()
+
+    assert log.stat().st_size < 1_000_000
+
+
 def test_a_start_that_takes_too_long_is_given_up(make_server: MakeServer) -> None:
     server = make_server()
 
@@ -280,11 +292,25 @@ def test_a_query_over_the_memory_bound_fails_and_the_server_lives(
         assert (server.pid, server.restarts) == (pid, 0)
 
 
-def test_nobody_gets_in_without_the_password(server: EmbeddedClickHouse) -> None:
-    for user in ("default", server.url.user):
-        url = replace(server.url.without_database(), user=user, password="")
-        with pytest.raises(ClickHouseRefusedError):
-            connect(url)
+@pytest.mark.parametrize("user", ["default", "headwater"])
+@pytest.mark.parametrize("database", ["", "system"])
+def test_nobody_gets_in_without_the_password(
+    server: EmbeddedClickHouse, user: str, database: str
+) -> None:
+    url = replace(server.url, user=user, password="", database=database)
+
+    with pytest.raises(ClickHouseRefusedError):
+        connect(url)
+
+
+def test_nobody_gets_in_by_http_without_the_password(
+    server: EmbeddedClickHouse,
+) -> None:
+    url = f"http://127.0.0.1:{server.http_port}/?query=SELECT+1"
+    for settings in ("", "&max_sessions_for_user=9", "&user=headwater"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(url + settings, timeout=10)
+        caught.value.close()
 
 
 def test_the_password_stays_and_only_its_owner_can_read_it(

@@ -51,11 +51,6 @@ class EmbeddedDirectory:
         """What the process printed; the first place to look when it will not start."""
         return self.path / "child.log"
 
-    @property
-    def server_log(self) -> Path:
-        """ClickHouse's own log."""
-        return self.path / "server.log"
-
     def url(self, ports: Ports) -> ClickHouseUrl:
         """Return the address of the server, with the login."""
         return ClickHouseUrl(
