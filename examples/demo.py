@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,8 @@ _HOW_TO: Final = """\
 
   {bold}Send one with curl{plain}  (the same once more is a duplicate: change a word)
 
-    curl {url}/ingest-events -H 'X-Headwater-Key: {key}' \\
+    curl {url}/ingest-events -H 'Content-Type: application/json' \\
+      -H 'X-Headwater-Key: {key}' \\
       -d '{{"events": [{{"event": "hello", "distinct_id": "me", \
 "properties": {{"from": "curl"}}}}]}}'
 
@@ -118,13 +119,19 @@ class _Bar(Protocol):
     help="End by itself, with status 0 if every event is stored exactly once.",
 )
 @click.option("--keep", is_flag=True, help="Keep the data of the last demo.")
-def main(*, once: bool, keep: bool) -> None:
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
+    default=_DIRECTORY,
+    help="Where data and log go; .headwater/demo if not given.",
+)
+def main(*, once: bool, keep: bool, directory: Path) -> None:
     """Run Headwater with some minutes of lifelike traffic, and show what arrived."""
     # What the client has to say is shown in one place, with all the rest.
     logging.getLogger("headwater").addHandler(logging.NullHandler())
     began = time.monotonic()
     try:
-        with _signals_as_interrupts(), run_service(_DIRECTORY, keep=keep) as service:
+        with _signals_as_interrupts(), run_service(directory, keep=keep) as service:
             _introduce(service, seconds=time.monotonic() - began)
             comparison = _send_and_compare(service)
             print_tables(service)
@@ -215,15 +222,26 @@ def _count(clickhouse: ClickHouse) -> int:
     return int(count)
 
 
-def _progress(label: str, length: int) -> AbstractContextManager[_Bar]:
-    return click.progressbar(
+@contextmanager
+def _progress(label: str, length: int) -> Iterator[_Bar]:
+    """Show a bar on a terminal, and elsewhere one line in the end."""
+    label = f"  {label:13}"
+    is_terminal = sys.stdout.isatty()
+    with click.progressbar(
         length=length,
-        label=f"  {label:13}",
+        label=label,
         width=_BAR_CHARS,
+        fill_char="█",
+        empty_char="░",
+        bar_template="%(label)s  %(bar)s  %(info)s",
         show_eta=False,
         show_percent=False,
         show_pos=True,
-    )
+        hidden=not is_terminal,
+    ) as bar:
+        yield bar
+    if not is_terminal:
+        click.echo(f"{label}  {bar.pos}/{length}")
 
 
 def _summarise(comparison: Comparison, *, seconds: float) -> None:

@@ -29,10 +29,15 @@ def print_tables(service: Service) -> None:
         names = clickhouse.execute(_BY_NAME)
         minutes = clickhouse.execute(_BY_MINUTE)
     _print_table(
-        ("Event", "events", "people", "revenue"),
+        ("Event", "events", "distinct ids", "revenue"),
         [
-            (name or "all", f"{events:,}", f"{people:,}", f"{revenue:,.2f}")
-            for name, events, people, revenue in names
+            (
+                name or "all",
+                f"{events:,}",
+                f"{ids:,}",
+                f"{revenue:,.2f}" if revenue else "",
+            )
+            for name, events, ids, revenue in names
         ],
     )
     busiest = max(events for _, events in minutes)
@@ -62,7 +67,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for index, (text, width) in enumerate(zip(row, widths, strict=True))
         )
         line = f"  {first}  {'  '.join(others)}".rstrip()
-        click.secho(line, bold=row is head)
+        click.secho(line, bold=row is head or None)
 
 
 def _bar(share: float) -> str:

@@ -94,7 +94,7 @@ class _Visit:
             if self._happens(0.35):
                 cart.append(product)
                 yield self._do("added_to_cart", {"product": product})
-        if self._happens(0.25):
+        if self._happens(0.12):
             yield from self._sign_up()
         if cart and self._happens(0.6):
             yield self._view("/checkout")

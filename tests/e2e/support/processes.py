@@ -155,7 +155,7 @@ class _Listed(NamedTuple):
 
 def _list_processes() -> list[_Listed]:
     listing = subprocess.run(
-        ["ps", "-axo", "pid=,ppid=,stat=,command="],
+        ["ps", "-axwwo", "pid=,ppid=,stat=,command="],
         check=True,
         capture_output=True,
         text=True,
