@@ -1,5 +1,6 @@
 """The whole service as a process of its own, on an embedded ClickHouse."""
 
+import asyncio
 import http.client
 import os
 import re
@@ -15,9 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from headwater_ingest.app import serve
 from headwater_ingest.clickhouse.client import connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse, find_running
+from headwater_ingest.errors import SitesFileError
 from headwater_ingest.service_file import ServiceFile
+from headwater_ingest.settings import Settings
 
 pytestmark = pytest.mark.clickhouse
 
@@ -69,8 +73,9 @@ class Service:
         assert self._process
         return self._process
 
-    def lines(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(line) for line in self.log.read_text().splitlines()]
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        lines = map(msgspec.json.decode, self.log.read_text().splitlines())
+        return [line for line in lines if event in (None, line["event"])]
 
     def get(self, path: str) -> tuple[int, bytes]:
         return self.ask("GET", path, None)
@@ -158,9 +163,9 @@ def test_a_service_takes_events_to_clickhouse_and_stops_in_good_order(
     assert (readiness[0], readiness[1]["status"]) == (200, "ready")
     assert 'headwater_events_total{outcome="accepted",reason=""} 1.0' in metrics
     assert ServiceFile.read(service.data_dir) is None
-    lines = service.lines()
-    assert [line["event"] for line in lines if line["level"] != "info"] == []
-    assert [line["rows_left"] for line in lines if line["event"] == "stopped"] == [0]
+    (stopped,) = service.lines("stopped")
+    assert stopped["rows_left"] == 0
+    assert [line for line in service.lines() if line["level"] != "info"] == []
 
 
 def test_the_first_start_writes_a_site_and_says_where(service: Service) -> None:
@@ -168,7 +173,7 @@ def test_the_first_start_writes_a_site_and_says_where(service: Service) -> None:
     service.stop()
 
     sites = service.data_dir / "sites.toml"
-    (line,) = (x for x in service.lines() if x["event"] == "first sites file written")
+    (line,) = service.lines("first sites file written")
     assert line["file"] == str(sites)
     assert sites.stat().st_mode & 0o777 == 0o600
     (key,) = re.findall(r"hw_[\w-]+", sites.read_text())
@@ -205,6 +210,7 @@ def test_events_wait_in_the_journal_until_clickhouse_is_there(
     }
     assert service.post("early")[0] == 200
 
+    eventually(lambda: service.lines("readiness changed"))
     with EmbeddedClickHouse(tmp_path / "clickhouse", tcp_port=url.port) as server:
         eventually(lambda: service.degraded() == [])
         with connect(server.url) as client:
@@ -243,6 +249,14 @@ def test_a_sites_file_that_breaks_is_degraded_and_changes_nothing(
 
     sites.write_text(good)
     assert service.post("visit")[0] == 200
+
+
+def test_a_start_that_fails_gives_everything_back(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, sites_file=tmp_path / "missing.toml", port=0)
+
+    for _ in range(2):
+        with pytest.raises(SitesFileError, match="does not exist"):
+            asyncio.run(serve(settings))
 
 
 def test_a_second_service_on_one_directory_is_one_clear_line(service: Service) -> None:

@@ -9,8 +9,9 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -66,6 +67,7 @@ async def serve(settings: Settings) -> None:
         server = HttpServer(_application(node, metrics), sock)
         await server.start()
         stack.enter_context(_announced(settings, sock))
+        stack.enter_context(_in_background(node.report()))
         _freeze_heap()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)
@@ -96,11 +98,17 @@ async def _open_sites(
         _log.info("first sites file written", file=str(path), domain=FIRST_DOMAIN)
     sites_file = SitesFile(path, registry)
     sites_file.load()
-    watching = asyncio.create_task(_watch(sites_file))
-    try:
+    with _in_background(_watch(sites_file)):
         yield sites_file
+
+
+@contextmanager
+def _in_background(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
     finally:
-        watching.cancel()
+        task.cancel()
 
 
 async def _watch(sites_file: SitesFile) -> None:
@@ -124,7 +132,7 @@ def _announced(settings: Settings, sock: socket.socket) -> Iterator[None]:
     """Say where the service listens, in the log and in a file."""
     file = ServiceFile.describe(sock, os.getpid())
     file.write(settings.data_dir)
-    _log.info("listening", url=file.url, pid=file.pid)
+    _log.info("listening", url=file.url, host=file.host, port=file.port, pid=file.pid)
     try:
         yield
     finally:

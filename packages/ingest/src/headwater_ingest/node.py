@@ -1,7 +1,10 @@
 """One node of the service: its parts, and the snapshot of how they are."""
 
+import asyncio
 import time
 from dataclasses import dataclass
+
+import structlog
 
 from headwater_ingest.journal import Journal, JournalStatus
 from headwater_ingest.lifecycle import Lifecycle
@@ -14,6 +17,10 @@ from headwater_ingest.telemetry.state import (
     Readiness,
     judge_readiness,
 )
+
+_LOOK_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,17 @@ class Node:
         return state, judge_readiness(
             state, degraded_after_seconds=self.degraded_after_seconds
         )
+
+    async def report(self) -> None:
+        """Log every change of readiness until the stop, which logs its own steps."""
+        before = Readiness((), ())
+        while not self.lifecycle.draining:
+            _, now = self.read()
+            if now != before:
+                log = _log.warning if now.blocked or now.degraded else _log.info
+                log("readiness changed", blocked=now.blocked, degraded=now.degraded)
+            before = now
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _read_journal(status: JournalStatus) -> JournalState:

@@ -101,7 +101,8 @@ class Storage:
     async def keep(self) -> None:
         """Look after ClickHouse for ever: ask it now and then, prepare it once."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS if self.schema_ready else _RETRY_SECONDS)
+            is_well = self.schema_ready and self._problem is None
+            await asyncio.sleep(_LOOK_SECONDS if is_well else _RETRY_SECONDS)
             try:
                 await (self._ping() if self.schema_ready else self._prepare())
                 self._note(None)
