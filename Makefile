@@ -17,7 +17,7 @@ help: ## List the targets
 setup: .venv/ready ## Create the virtual environment
 
 demo: setup ## Start everything, send events, show them in ClickHouse, keep running
-	@$(BIN)/python examples/demo.py $(DEMO_ARGS)
+	@$(BIN)/python -m examples.demo $(DEMO_ARGS)
 
 run: setup ## Run the service on an embedded ClickHouse
 	@$(BIN)/headwater-ingest serve

@@ -14,6 +14,7 @@ HeadwaterError
 │   │   ├── SchemaNewerError         the tables are newer than the code
 │   │   ├── SchemaChangedError       an applied migration is not the one in the code
 │   │   └── TopologyChangedError     the tables were made for another topology
+│   ├── MigrationFailedError         ClickHouse refused a statement; run it again
 │   └── EmbeddedClickHouseError      the server in a child process
 │       ├── EmbeddedNotInstalledError    chdb-core is not there
 │       ├── DataDirectoryInUseError      another process has the data directory
@@ -158,6 +159,18 @@ class SchemaChangedError(SchemaError):
 
 class TopologyChangedError(SchemaError):
     """The tables were made for another topology than the one that is asked for."""
+
+
+class MigrationFailedError(ClickHouseError):
+    """ClickHouse refused a statement of a migration. Those before it have run.
+
+    Attributes:
+        code: ClickHouse's error code.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class EmbeddedClickHouseError(ClickHouseError):

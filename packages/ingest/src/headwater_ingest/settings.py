@@ -158,6 +158,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.sites_file or self.data_dir / "sites.toml"
 
     @property
+    def clickhouse_dir(self) -> Path:
+        """Where the embedded ClickHouse lives."""
+        return self.data_dir / "clickhouse"
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the service runs its own ClickHouse."""
         return self.clickhouse_url == EMBEDDED

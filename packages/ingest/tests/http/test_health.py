@@ -125,6 +125,9 @@ def test_every_reason_fails_one_check(reason: Blocked | Degraded, node: Node) ->
         Degraded.CLICKHOUSE_AWAY: replace(HEALTHY, clickhouse_up=False),
         Degraded.SCHEMA_PENDING: replace(HEALTHY, schema_ready=False),
         Degraded.WRITER_DOWN: replace(HEALTHY, writer=WriterState()),
+        Degraded.BLOCK_REJECTED: replace(
+            HEALTHY, writer=WriterState(up=True, is_rejected=True)
+        ),
         Degraded.BACKLOG_OLD: replace(
             HEALTHY, journal=replace(journal, oldest_pending_seconds=61)
         ),

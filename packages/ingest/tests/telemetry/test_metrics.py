@@ -27,7 +27,7 @@ STATE = NodeState(
         window_events=1000,
         window_seconds=3600,
     ),
-    writer=WriterState(up=True, rows_written=41, blocks_written=2),
+    writer=WriterState(up=True, rows_written=41, failures={"fatal": 2}),
     sites=3,
     sites_loaded=True,
     sites_problem=None,
@@ -76,7 +76,7 @@ def test_every_outcome_has_a_series_before_anything_happens(metrics: Metrics) ->
 def test_requests_and_commits_are_timed(metrics: Metrics) -> None:
     metrics.count_refused(ErrorCode.UNKNOWN_KEY)
     metrics.observe_request(seconds=0.004, body_bytes=1900)
-    metrics.observe_commit(seconds=0.002, batches=16)
+    metrics.observe_commit(0.002, 16)
 
     found = samples(metrics)
 
@@ -98,6 +98,8 @@ def test_the_snapshot_is_taken_when_it_is_asked_for(metrics: Metrics) -> None:
     assert found["headwater_journal_pending_rows{}"] == 7
     assert found["headwater_journal_oldest_pending_seconds{}"] == 90.5
     assert found["headwater_writer_rows_total{}"] == 41
+    assert found["headwater_writer_failures_total{kind=fatal}"] == 2
+    assert found["headwater_writer_failures_total{kind=transient}"] == 0
     assert found["headwater_clickhouse_up{}"] == 0
     assert found["headwater_clickhouse_restarts_total{}"] == 4
     assert found["headwater_sites{}"] == 3

@@ -70,6 +70,10 @@ def test_a_node_that_must_not_get_traffic_is_not_ready(
         (replace(HEALTHY, schema_ready=False), Degraded.SCHEMA_PENDING),
         (replace(HEALTHY, writer=WriterState(up=False)), Degraded.WRITER_DOWN),
         (
+            replace(HEALTHY, writer=WriterState(up=True, is_rejected=True)),
+            Degraded.BLOCK_REJECTED,
+        ),
+        (
             replace(HEALTHY, journal=replace(JOURNAL, oldest_pending_seconds=60)),
             Degraded.BACKLOG_OLD,
         ),

@@ -6,6 +6,7 @@ integer milliseconds since 1970-01-01 UTC.
 """
 
 from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Final
 
 from headwater_schema.limits import MAX_CLOCK_SKEW_S
@@ -29,7 +30,7 @@ def to_ms(time: datetime | float) -> int:
         ValueError: `time` is not a number.
     """
     if not isinstance(time, datetime):
-        return int(time)
+        return floor(time)
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     return (time - _EPOCH) // _MS

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from headwater_schema.limits import MAX_DISTINCT_ID_CHARS, MAX_NAME_CHARS
 
@@ -39,7 +40,7 @@ Timestamp = Annotated[
 ]
 
 
-class Event(Struct, omit_defaults=True, frozen=True):
+class Event(Struct, omit_defaults=True, frozen=True, eq=False):
     """Something that happened.
 
     Attributes:
@@ -60,3 +61,9 @@ class Event(Struct, omit_defaults=True, frozen=True):
     timestamp: Timestamp | None = None
     properties: dict[str, Any] = {}
     groups: dict[Name, DistinctId] = {}
+
+    def __eq__(self, other: object) -> bool:
+        # The codec decodes into a subclass with stricter types.
+        return isinstance(other, Event) and astuple(self) == astuple(other)
+
+    __hash__ = None  # type: ignore[assignment] # properties are mutable

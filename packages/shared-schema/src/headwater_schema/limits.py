@@ -1,6 +1,7 @@
 """The limits of the wire format.
 
-The SDK enforces them before it sends, the service while it decodes. Bytes are counted after decompression. Characters are Unicode code points.
+The SDK enforces them before it sends, the service while it decodes. Bytes are counted
+after decompression. Characters are Unicode code points.
 """
 
 from typing import Final

@@ -150,7 +150,7 @@ class Reason(StrEnum):
     BLOCKED_ID = (
         "blocked_id",
         Outcome.INVALID,
-        "The id is a placeholder such as `null`; merging under it would join strangers.",
+        "The id is a placeholder such as `null`; it would join strangers.",
     )
 
 

@@ -21,7 +21,7 @@ _CHECKS: dict[str, tuple[Blocked | Degraded, ...]] = {
     "sites": (Blocked.NO_SITES, Degraded.SITES_FILE_BROKEN),
     "clickhouse": (Degraded.CLICKHOUSE_AWAY,),
     "schema": (Degraded.SCHEMA_PENDING,),
-    "writer": (Degraded.WRITER_DOWN,),
+    "writer": (Degraded.WRITER_DOWN, Degraded.BLOCK_REJECTED),
     "backlog": (Degraded.BACKLOG_OLD,),
 }
 

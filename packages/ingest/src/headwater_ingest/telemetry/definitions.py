@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headwater_ingest.telemetry.state import Blocked, Degraded, NodeState, Readiness
+from headwater_ingest.telemetry.state import (
+    FAILURE_KINDS,
+    Blocked,
+    Degraded,
+    NodeState,
+    Readiness,
+)
 from headwater_schema.outcomes import ErrorCode, Outcome, Reason
 
 
@@ -36,6 +42,11 @@ EVENTS = Definition(
     "counter",
     "Events by what became of them, for requests that were understood.",
     {"outcome": Outcome, "reason": ["", *Reason]},
+)
+REFUSED_PROPERTIES = Definition(
+    "headwater_properties_refused_total",
+    "counter",
+    "Properties that cannot be stored, left out of events that were.",
 )
 REFUSED = Definition(
     "headwater_requests_refused_total",
@@ -68,6 +79,7 @@ COMMIT_BATCHES = Definition(
 )
 TOLD = (
     EVENTS,
+    REFUSED_PROPERTIES,
     REFUSED,
     REQUEST_SECONDS,
     REQUEST_BYTES,
@@ -89,8 +101,13 @@ def _gauge(
     return Definition(name, "gauge", meaning, labels or {}), read
 
 
-def _counter(name: str, meaning: str, read: _Read) -> tuple[Definition, _Read]:
-    return Definition(name, "counter", meaning), read
+def _counter(
+    name: str,
+    meaning: str,
+    read: _Read,
+    labels: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[Definition, _Read]:
+    return Definition(name, "counter", meaning, labels or {}), read
 
 
 # What is read from the snapshot.
@@ -155,7 +172,10 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     _counter(
         "headwater_writer_failures_total",
         "INSERTs that failed; each is tried again.",
-        lambda node, _: node.writer.failures,
+        lambda node, _: {
+            each: node.writer.failures.get(each, 0) for each in FAILURE_KINDS
+        },
+        {"kind": FAILURE_KINDS},
     ),
     _gauge(
         "headwater_writer_up",

@@ -12,6 +12,9 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+# What a person looks for comes first in a line.
+_FIRST = ("timestamp", "level", "event")
+
 _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -65,4 +68,5 @@ def _renderer(form: Literal["auto", "json", "console"]) -> Processor:
 
 
 def _encode(event: EventDict, **_options: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str, order="deterministic").decode()
+    first = {key: event[key] for key in _FIRST if key in event}
+    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()

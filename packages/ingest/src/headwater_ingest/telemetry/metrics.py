@@ -41,6 +41,7 @@ class Metrics:
             (outcome, reason): events.labels(outcome, reason or "")
             for outcome, reason in _outcomes()
         }
+        self._refused_properties = self._counter(definitions.REFUSED_PROPERTIES)
         refused = self._counter(definitions.REFUSED)
         self._refused = {code: refused.labels(code) for code in ErrorCode}
         self._request_seconds = self._histogram(definitions.REQUEST_SECONDS)
@@ -58,6 +59,10 @@ class Metrics:
         """
         self._events[outcome, reason].inc(count)
 
+    def count_refused_properties(self, count: int) -> None:
+        """Count properties of a batch that were left out of its events."""
+        self._refused_properties.inc(count)
+
     def count_refused(self, code: ErrorCode) -> None:
         """Count a request that was refused whole."""
         self._refused[code].inc()
@@ -67,8 +72,8 @@ class Metrics:
         self._request_seconds.observe(seconds)
         self._request_bytes.inc(body_bytes)
 
-    def observe_commit(self, *, seconds: float, batches: int) -> None:
-        """Note a group commit of the journal."""
+    def observe_commit(self, seconds: float, batches: int) -> None:
+        """Note a group commit of the journal; made to be the journal's `on_commit`."""
         self._commit_seconds.observe(seconds)
         self._commit_batches.observe(batches)
 

@@ -5,9 +5,13 @@ is wrong it is `degraded` and goes on taking events, because an outage behind it
 not turn into lost events.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
+
+FAILURE_KINDS = ("transient", "rejected", "fatal")
+"""Of a failed INSERT: it will pass, the rows are at fault, or somebody must act."""
 
 
 class _Explained(StrEnum):
@@ -40,6 +44,10 @@ class Degraded(_Explained):
         "The tables are not migrated; nothing is written.",
     )
     WRITER_DOWN = "writer_down", "The process that writes to ClickHouse is not running."
+    BLOCK_REJECTED = (
+        "block_rejected",
+        "ClickHouse rejects a block; it is tried again, and others wait behind it.",
+    )
     BACKLOG_OLD = "backlog_old", "Rows have waited too long for ClickHouse."
     SITES_FILE_BROKEN = (
         "sites_file_broken",
@@ -68,13 +76,19 @@ class JournalState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterState:
-    """The writer at one moment; the totals count from the start of the service."""
+    """The writer at one moment; the totals count from the start of the service.
+
+    Attributes:
+        is_rejected: ClickHouse refuses the block in hand, and not for a passing reason.
+        failures: INSERTs that failed, by one of `FAILURE_KINDS`.
+    """
 
     up: bool = False
+    is_rejected: bool = False
     rows_written: int = 0
     blocks_written: int = 0
     insert_seconds: float = 0.0
-    failures: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
     restarts: int = 0
 
 
@@ -123,6 +137,7 @@ def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readi
         Degraded.CLICKHOUSE_AWAY: not state.clickhouse_up,
         Degraded.SCHEMA_PENDING: not state.schema_ready,
         Degraded.WRITER_DOWN: not state.writer.up,
+        Degraded.BLOCK_REJECTED: state.writer.is_rejected,
         Degraded.BACKLOG_OLD: (
             state.journal.oldest_pending_seconds >= degraded_after_seconds
         ),

@@ -1,0 +1,156 @@
+"""The command line: thin commands, and one place where an error becomes one line.
+
+Whatever an operator can cause ends with ``error: `` and what to do, on standard error,
+without a traceback. Exit codes: 0 done, 1 it did not work, 2 the call or a setting is
+wrong, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import uvloop
+
+from headwater_ingest import doctor
+from headwater_ingest.app import serve as run_service
+from headwater_ingest.clickhouse.client import ClickHouseUrl
+from headwater_ingest.clickhouse.embedded import run_in_foreground
+from headwater_ingest.errors import (
+    ClickHouseUrlError,
+    HeadwaterError,
+    SettingsError,
+)
+from headwater_ingest.settings import LoadedSettings, Settings, load_settings
+from headwater_ingest.storage import migrate_once
+from headwater_ingest.telemetry.logs import configure_logs
+from headwater_ingest.version import VERSION
+
+_FAILED = 1
+_WRONG_CALL = 2
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="headwater-ingest")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with settings. Variables (HEADWATER_PORT=9000) win over it.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Take events over HTTP and write them to ClickHouse, each exactly once.
+
+    Start with `headwater-ingest serve`: it needs no settings and no other program. The
+    data goes to ./data, and the first write key to ./data/sites.toml.
+    """
+    context.obj = lambda: load_settings(os.environ, config)
+
+
+@cli.command()
+@click.pass_obj
+def serve(load: Callable[[], LoadedSettings]) -> None:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    The first signal stops it in good order: it turns not ready, finishes what it has
+    begun and writes the journal to ClickHouse. A second signal stops it at once; what
+    was acknowledged is on disk either way.
+    """
+    settings = _settings_with_logs(load)
+    uvloop.run(run_service(settings))
+
+
+@cli.command()
+@click.pass_obj
+def migrate(load: Callable[[], LoadedSettings]) -> None:
+    """Create or update the tables in ClickHouse.
+
+    `serve` does this by itself when it starts. It is safe to run at any time.
+    """
+    applied = migrate_once(_settings_with_logs(load))
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("the tables are up to date")
+
+
+@cli.command(name="doctor")
+@click.pass_obj
+def examine(load: Callable[[], LoadedSettings]) -> None:
+    """Check settings, data directory, journal, ClickHouse, sites and service.
+
+    Works while the service runs and while it does not. Exits with 1 if a check fails.
+    """
+    findings = doctor.examine(load())
+    click.echo(doctor.render(findings), nl=False)
+    if any(finding.level is doctor.Level.FAIL for finding in findings):
+        sys.exit(_FAILED)
+
+
+@cli.group()
+def config() -> None:
+    """Look at the settings."""
+
+
+@config.command()
+@click.pass_obj
+def show(load: Callable[[], LoadedSettings]) -> None:
+    """Print every setting and where its value comes from, without secrets."""
+    click.echo(load().show(), nl=False)
+
+
+@cli.command()
+@click.pass_obj
+def clickhouse(load: Callable[[], LoadedSettings]) -> None:
+    """Run the embedded ClickHouse alone, and print how to connect to it.
+
+    For a look at the data while the service does not run. While it runs, `doctor` says
+    where its ClickHouse listens.
+    """
+    settings = load().values
+    configure_logs("warning", settings.log_format)
+    run_in_foreground(
+        settings.clickhouse_dir,
+        max_memory_bytes=settings.clickhouse_memory_bytes,
+        echo=click.echo,
+    )
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command, say what went wrong, and return the exit code."""
+    try:
+        cli.main(arguments, "headwater-ingest", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _say(error.format_message(), code=error.exit_code)
+    except click.Abort:
+        return _INTERRUPTED
+    except (SettingsError, ClickHouseUrlError) as error:
+        return _say(str(error), code=_WRONG_CALL)
+    except HeadwaterError as error:
+        return _say(str(error), code=_FAILED)
+    return 0
+
+
+def _say(message: str, *, code: int) -> int:
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+    return code
+
+
+def _settings_with_logs(load: Callable[[], LoadedSettings]) -> Settings:
+    settings = load().values
+    if not settings.is_embedded:
+        ClickHouseUrl.parse(settings.clickhouse_url)  # before anything is touched
+    configure_logs(settings.log_level, settings.log_format)
+    return settings

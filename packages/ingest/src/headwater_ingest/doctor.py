@@ -1,0 +1,255 @@
+"""`headwater-ingest doctor`: looks at everything and says what is wrong, in one table.
+
+It only reads and takes no lock, so it works while the service runs and while it does
+not. Each check is a function from the settings to findings.
+"""
+
+import http.client
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.embedded import find_running
+from headwater_ingest.clickhouse.embedded.process import check_installed
+from headwater_ingest.clickhouse.migrate import schema_state
+from headwater_ingest.errors import HeadwaterError
+from headwater_ingest.journal.peek import JournalPeek, peek
+from headwater_ingest.service_file import ServiceFile
+from headwater_ingest.settings import LoadedSettings, Settings
+from headwater_ingest.sites.sites_toml import read_sites
+
+_TIMEOUT_S = 3.0
+
+# A table that an INSERT reaches must remember the tokens of blocks.
+_TABLES_WITHOUT_WINDOW = """
+    SELECT name FROM system.tables
+    WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+        AND name != 'schema_migrations'
+        AND NOT match(create_table_query, 'deduplication_window = [1-9]')
+    ORDER BY name
+"""
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    level: Level
+    subject: str
+    detail: str
+
+
+def examine(loaded: LoadedSettings) -> list[Finding]:
+    """Run every check; none of them stops the others."""
+    findings = [_settings(loaded)]
+    for check in _CHECKS:
+        findings += check(loaded.values)
+    return findings
+
+
+def render(findings: list[Finding]) -> str:
+    """Format the findings as a table."""
+    width = max(len(finding.subject) for finding in findings)
+    return "".join(
+        f"{finding.level:4}  {finding.subject:{width}}  {finding.detail}\n"
+        for finding in findings
+    )
+
+
+def _settings(loaded: LoadedSettings) -> Finding:
+    places = sorted({source.split(" ")[0] for source in loaded.sources.values()})
+    count = len(loaded.sources)
+    told = f"{count} set by {' and '.join(places)}" if count else "all at their default"
+    return Finding(Level.OK, "settings", told)
+
+
+def _data_directory(settings: Settings) -> Iterator[Finding]:
+    path = settings.data_dir
+    if not path.exists():
+        yield _warn("data directory", f"{path} is not there yet: `serve` makes it")
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield _fail(
+            "data directory",
+            f"{path} is not writable for this user: change its owner, or set "
+            "HEADWATER_DATA_DIR",
+        )
+    else:
+        yield _ok("data directory", f"{path.resolve()} is writable")
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = peek(settings.data_dir)
+    except HeadwaterError as error:
+        yield _fail("journal", str(error))
+        return
+    if found is None:
+        yield _warn("journal", "is not there yet: `serve` makes it")
+        return
+    yield _backlog(found, settings)
+    yield _ok("window", _describe_window(found))
+
+
+def _backlog(found: JournalPeek, settings: Settings) -> Finding:
+    if found.oldest_pending_at_ms is None:
+        return _ok("journal", "no rows wait for ClickHouse")
+    age_s = _seconds_since(found.oldest_pending_at_ms)
+    detail = (
+        f"{found.rows_pending} rows wait for ClickHouse, the oldest for {age_s:.0f} s "
+        f"({found.bytes_pending} of {settings.journal_max_bytes} bytes)"
+    )
+    if found.bytes_pending >= settings.journal_max_bytes:
+        return _fail("journal", f"{detail}: it is full, requests are refused")
+    late = age_s >= settings.degraded_after_seconds
+    return Finding(Level.WARN if late else Level.OK, "journal", detail)
+
+
+def _describe_window(found: JournalPeek) -> str:
+    if found.window_from_ms is None:
+        return "no ids are remembered yet"
+    hours = _seconds_since(found.window_from_ms) / 3600
+    return f"{found.window_events} event ids of the last {hours:.1f} h are remembered"
+
+
+def _clickhouse(settings: Settings) -> Iterator[Finding]:
+    try:
+        url = _url(settings)
+        if url is None:
+            check_installed()
+            yield _warn("clickhouse", "the embedded server does not run: `serve` does")
+            return
+        client = connect(url, connect_timeout_s=_TIMEOUT_S, timeout_s=_TIMEOUT_S)
+    except HeadwaterError as error:
+        yield _fail("clickhouse", str(error))
+        return
+    with client:
+        [(version,)] = client.execute("SELECT version()")
+        yield _ok("clickhouse", f"{version} answers at {url.address}")
+        yield _schema(client, url)
+        yield _deduplication(client)
+
+
+def _url(settings: Settings) -> ClickHouseUrl | None:
+    if settings.is_embedded:
+        return find_running(settings.clickhouse_dir)
+    return ClickHouseUrl.parse(settings.clickhouse_url)
+
+
+def _schema(client: Client, url: ClickHouseUrl) -> Finding:
+    try:
+        state = schema_state(client, url.database)
+    except HeadwaterError as error:
+        return _fail("schema", str(error))
+    if state.pending:
+        todo = ", ".join(state.pending)
+        return _warn("schema", f"{todo} is to be applied: `headwater-ingest migrate`")
+    return _ok("schema", f"{state.applied[-1]} in database {url.database}")
+
+
+def _deduplication(client: Client) -> Finding:
+    tables = [name for (name,) in client.execute(_TABLES_WITHOUT_WINDOW)]
+    if tables:
+        return _fail(
+            "deduplication",
+            f"{', '.join(tables)} would count a repeated block twice: set "
+            "non_replicated_deduplication_window = 10000 on it",
+        )
+    return _ok("deduplication", "every table knows a repeated block")
+
+
+def _sites(settings: Settings) -> Iterator[Finding]:
+    path = settings.sites_path
+    if settings.sites_file is None and not path.exists():
+        yield _warn("sites", f"{path} is not there yet: `serve` writes a first one")
+        return
+    try:
+        sites = read_sites(path)
+    except HeadwaterError as error:
+        yield from (_fail("sites", line) for line in str(error).splitlines())
+        return
+    domains = ", ".join(site.domain for site in sites[:5])
+    more = f" and {len(sites) - 5} more" if len(sites) > 5 else ""
+    yield _ok("sites", f"{domains}{more} in {path}")
+
+
+def _service(settings: Settings) -> Iterator[Finding]:
+    running = ServiceFile.read(settings.data_dir)
+    if running is None:
+        yield _warn("service", "does not run on this data directory")
+        return
+    try:
+        status, reasons = _ask_readyz(running)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        yield _silent(running, error)
+        return
+    detail = f"{running.url} (process {running.pid}) is {status}"
+    if reasons:
+        detail += f": {', '.join(reasons)}"
+    level = {"ready": Level.OK, "degraded": Level.WARN}.get(status, Level.FAIL)
+    yield Finding(level, "service", detail)
+
+
+def _silent(running: ServiceFile, error: Exception) -> Finding:
+    detail = f"{running.url} (process {running.pid}) does not answer: {error}"
+    try:
+        os.kill(running.pid, 0)
+    except ProcessLookupError:
+        return _warn("service", f"process {running.pid} has ended without a stop")
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return _fail("service", detail)
+
+
+class _Readyz(msgspec.Struct):
+    """What `/readyz` says."""
+
+    status: str
+    blocked: list[str]
+    degraded: list[str]
+
+
+def _ask_readyz(running: ServiceFile) -> tuple[str, list[str]]:
+    connection = http.client.HTTPConnection(*running.address, timeout=_TIMEOUT_S)
+    with closing(connection):
+        connection.request("GET", "/readyz")
+        answer = msgspec.json.decode(connection.getresponse().read(), type=_Readyz)
+    return answer.status, [*answer.blocked, *answer.degraded]
+
+
+def _seconds_since(at_ms: int) -> float:
+    return max(0.0, time.time() - at_ms / 1000)
+
+
+def _ok(subject: str, detail: str) -> Finding:
+    return Finding(Level.OK, subject, detail)
+
+
+def _warn(subject: str, detail: str) -> Finding:
+    return Finding(Level.WARN, subject, detail)
+
+
+def _fail(subject: str, detail: str) -> Finding:
+    return Finding(Level.FAIL, subject, detail)
+
+
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _data_directory,
+    _journal,
+    _clickhouse,
+    _sites,
+    _service,
+)

@@ -1,0 +1,26 @@
+"""The journal: what was acknowledged is on disk, and is there once."""
+
+from headwater_ingest.journal.entry import (
+    Committed,
+    Entry,
+    JournalStatus,
+    PartlyRepeated,
+    Receipt,
+    Repeated,
+    StoredAnswer,
+)
+from headwater_ingest.journal.journal import Journal
+from headwater_ingest.journal.reader import Block, JournalReader
+
+__all__ = [
+    "Block",
+    "Committed",
+    "Entry",
+    "Journal",
+    "JournalReader",
+    "JournalStatus",
+    "PartlyRepeated",
+    "Receipt",
+    "Repeated",
+    "StoredAnswer",
+]

@@ -1,0 +1,217 @@
+"""The file of the journal: its schema, and how a connection to it is opened.
+
+`journal.db` in the data directory is an SQLite database in WAL mode with pages of
+16 KB, `application_id` "HWJ1" and the format in `user_version`. Every commit is synced
+before it returns (`synchronous=FULL`). Two processes use it: the service appends, the
+writer freezes blocks and deletes what is in ClickHouse.
+
+    meta                       one row
+        uuid                     random, new with every file; part of every token
+        next_row, next_byte      the numbers go on here when `chunks` is empty
+    chunks                     the rows, one chunk per group commit
+        first_row   PK           rows are numbered from 1; no number is ever used twice
+        row_count
+        first_byte, byte_count   position and length of the body in the stream of bodies
+        at_ms                    when it was taken
+        body                     MessagePack: [blob, ...], each made by `encode_rows`
+    blocks                     what the writer has begun to send
+        first_row   PK           of its first chunk
+        last_row                 of its last chunk
+        token                    `<uuid>/<first row>-<last row>`, the same until it is
+                                 written, whatever happens
+    seen                       the duplicate window, one row per group commit
+        seq         PK
+        at_ms                    when it was taken
+        event_ids                16 bytes each
+        batch_ids                16 bytes each
+        answers                  MessagePack: [[ids digest, answer], ...], in the same
+                                 order; answer is a `BatchResult` as JSON
+
+Chunks are contiguous, so the first and the last one tell how much is pending. All
+tables grow at the end and shrink at the start: which kind of ids clients send makes no
+difference to the pages that a commit writes.
+"""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from headwater_ingest.errors import (
+    JournalDamagedError,
+    JournalError,
+    JournalUnwritableError,
+)
+
+FILE_NAME: Final = "journal.db"
+FORMAT: Final = 1
+
+_APPLICATION_ID: Final = int.from_bytes(b"HWJ1")
+_PAGE_BYTES: Final = 16_384
+_BUSY_S: Final = 30.0
+
+# Pages of WAL from which on a commit also copies them into the database. The writer's
+# process does it first, so that hardly anything is left for a commit that somebody
+# waits for (a full copy of 62 MB takes 40 to 70 ms).
+SERVICE_CHECKPOINT_PAGES: Final = 4000
+WRITER_CHECKPOINT_PAGES: Final = 2000
+
+_TABLES: Final = """
+CREATE TABLE meta (uuid TEXT, next_row INTEGER, next_byte INTEGER);
+CREATE TABLE chunks (
+    first_row INTEGER PRIMARY KEY, row_count INTEGER,
+    first_byte INTEGER, byte_count INTEGER, at_ms INTEGER, body BLOB
+);
+CREATE TABLE blocks (first_row INTEGER PRIMARY KEY, last_row INTEGER, token TEXT);
+CREATE TABLE seen (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER,
+    event_ids BLOB, batch_ids BLOB, answers BLOB
+);
+"""
+
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def open_for_service(directory: Path) -> sqlite3.Connection:
+    """Open the journal of a directory for appending; make it when there is none.
+
+    Raises:
+        JournalDamagedError: If the file is no journal that this version can read.
+        JournalUnwritableError: If the file cannot be made or written.
+    """
+    path = directory / FILE_NAME
+    _refuse_lost_head(path)
+    is_new = not path.exists()
+    connection = _connect(path, SERVICE_CHECKPOINT_PAGES)
+    if is_new:
+        _sync_directory(directory)
+    return connection
+
+
+def open_for_writer(directory: Path) -> sqlite3.Connection:
+    """Open the journal that the service has made.
+
+    Raises:
+        JournalDamagedError: If the file is no journal that this version can read.
+        JournalUnwritableError: If there is none, or it cannot be written.
+    """
+    path = directory / FILE_NAME
+    if not path.exists():
+        raise JournalUnwritableError(f"there is no journal in {directory}")
+    return _connect(path, WRITER_CHECKPOINT_PAGES)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done inside, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some errors of the disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def explain(error: sqlite3.Error, path: Path) -> JournalError:
+    """Return the error that says what to do about an error of SQLite."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return JournalDamagedError(
+            f"{path} is damaged or no journal ({error}); nothing was changed: put a "
+            f"backup in its place, or move {path.name}* away to begin a new one and "
+            "keep them, since they may hold events that are not in ClickHouse yet"
+        )
+    return JournalUnwritableError(
+        f"{path} cannot be written ({error}): free space on its disk, or make it "
+        "writable for this user"
+    )
+
+
+def _connect(path: Path, checkpoint_pages: int) -> sqlite3.Connection:
+    try:
+        # The connection moves to the commit thread once, after it is opened.
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    try:
+        _prepare(connection, path, checkpoint_pages)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    except JournalError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, checkpoint_pages: int) -> None:
+    _check_format(connection, path)
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise JournalUnwritableError(
+            f"the file system of {path} cannot hold a journal, which needs shared "
+            "memory: set HEADWATER_DATA_DIR to a directory on a local disk"
+        )
+    with transaction(connection):
+        _create_tables(connection)
+        # Opening must find out that nothing can be written, not the first request.
+        connection.execute("UPDATE meta SET next_row = next_row")
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise JournalDamagedError(
+            f"{path} belongs to another program; nothing was changed: move it away, "
+            "or set HEADWATER_DATA_DIR to another directory"
+        )
+    if version > FORMAT:
+        raise JournalDamagedError(
+            f"{path} was made by a newer version (format {version}, this one knows "
+            f"{FORMAT}); nothing was changed: start that version again"
+        )
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        return
+    for statement in _TABLES.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("INSERT INTO meta VALUES (?, 1, 0)", (str(uuid.uuid4()),))
+
+
+def _refuse_lost_head(path: Path) -> None:
+    """Refuse an empty file whose log holds rows: SQLite would delete the log."""
+    log = path.with_name(f"{path.name}-wal")
+    if _length(log) and not _length(path):
+        raise JournalDamagedError(
+            f"{path} is empty or gone, but {log.name} beside it is not; nothing "
+            "was changed: put both files back from a backup, or move them away"
+        )
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the name of a new file durable; its content is SQLite's affair."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,117 @@
+"""Makes one group commit out of entries: the last word on what is a duplicate.
+
+Copies of a batch may be handled side by side, each having found its ids unknown. Here
+they come one after the other: the same batch is answered with the stored answer, and
+events that another batch brought meanwhile are taken out of the rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from headwater_ingest.journal.answers import count_as_duplicates
+from headwater_ingest.journal.entry import (
+    Committed,
+    Entry,
+    PartlyRepeated,
+    Receipt,
+    Repeated,
+    StoredAnswer,
+    split_ids,
+)
+from headwater_ingest.journal.window import DuplicateWindow
+from headwater_ingest.rows import decode_rows, encode_rows, keep_rows
+
+_COMMITTED = Committed()
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(slots=True)
+class Group:
+    """What one group commit writes.
+
+    Attributes:
+        blobs: The rows of each entry that has any.
+        row_count: Rows in all of them.
+        event_ids: The ids of these rows.
+        answers: For each batch that was taken, what a repeat of it must be told.
+    """
+
+    blobs: list[bytes] = field(default_factory=list)
+    row_count: int = 0
+    event_ids: set[bytes] = field(default_factory=set)
+    answers: dict[bytes, StoredAnswer] = field(default_factory=dict)
+
+    def encode_body(self) -> bytes:
+        """Return the body of the chunk."""
+        return _encode(self.blobs)
+
+    def encode_answers(self) -> bytes:
+        """Return the answers in the order of their batch ids."""
+        return _encode(
+            [(each.ids_digest, each.answer) for each in self.answers.values()]
+        )
+
+
+class GroupBuilder:
+    """Takes the entries of one group in the order in which they came."""
+
+    def __init__(
+        self,
+        window: DuplicateWindow,
+        read_answer: Callable[[bytes], StoredAnswer | None],
+    ) -> None:
+        """Begin an empty group.
+
+        Args:
+            window: What earlier groups have taken.
+            read_answer: Finds the answer that an earlier group stored for a batch.
+        """
+        self._window = window
+        self._read_answer = read_answer
+        self.group = Group()
+
+    def add(self, entry: Entry) -> Receipt:
+        """Take what is new in an entry, and say what that is."""
+        stored = self._find_answer(entry.batch_id)
+        if stored is not None and stored.ids_digest == entry.ids_digest:
+            return Repeated(stored)
+        ids = split_ids(entry.event_ids)
+        fresh = set(ids)
+        if len(fresh) == len(ids) and not self._find_taken(ids):
+            self._take(entry, fresh, rows=entry.rows, answer=entry.answer)
+            return _COMMITTED
+        return self._add_in_part(entry, ids)
+
+    def _add_in_part(self, entry: Entry, ids: Sequence[bytes]) -> Receipt:
+        kept = _find_first(ids, self._find_taken(ids))
+        answer = count_as_duplicates(entry.answer, len(ids) - len(kept))
+        rows = encode_rows(keep_rows(decode_rows(entry.rows), kept)) if kept else b""
+        self._take(entry, {ids[index] for index in kept}, rows=rows, answer=answer)
+        return PartlyRepeated(answer)
+
+    def _take(
+        self, entry: Entry, ids: set[bytes], *, rows: bytes, answer: bytes
+    ) -> None:
+        group = self.group
+        if ids:
+            group.blobs.append(rows)
+            group.row_count += len(ids)
+            group.event_ids |= ids
+        group.answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
+
+    def _find_answer(self, batch_id: bytes) -> StoredAnswer | None:
+        return self.group.answers.get(batch_id) or self._read_answer(batch_id)
+
+    def _find_taken(self, ids: Sequence[bytes]) -> set[bytes]:
+        return self._window.find_events(ids) | self.group.event_ids.intersection(ids)
+
+
+def _find_first(ids: Sequence[bytes], taken: set[bytes]) -> list[int]:
+    """Return where each id that is not taken stands for the first time."""
+    kept: dict[bytes, int] = {}
+    for index, event_id in enumerate(ids):
+        if event_id not in taken:
+            kept.setdefault(event_id, index)
+    return list(kept.values())

@@ -1,0 +1,190 @@
+"""The journal: takes batches, and says so only when they are on disk.
+
+What `append` has returned for is there after any crash, once. The event loop never
+waits for the disk: the commit thread owns the file, and what the loop reads is in
+memory.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from headwater_ingest.errors import (
+    JournalClosedError,
+    JournalFullError,
+    JournalUnwritableError,
+)
+from headwater_ingest.journal.clock import Clock, start_clock
+from headwater_ingest.journal.database import FILE_NAME, explain, open_for_service
+from headwater_ingest.journal.entry import Entry, JournalStatus, Receipt, StoredAnswer
+from headwater_ingest.journal.group_commit import CommitThread, OnCommit
+from headwater_ingest.journal.lock import FileLock
+from headwater_ingest.journal.store import Store
+from headwater_ingest.journal.window import DuplicateWindow
+
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+WINDOW_EVENTS: Final = 2_000_000
+WINDOW_MS: Final = 24 * 3600 * 1000
+
+_LOCK_NAME: Final = "journal.lock"
+_CLOSE_S: Final = 30.0
+
+
+def _ignore_commit(_seconds: float, _entries: int) -> None:
+    """Do nothing."""
+
+
+class Journal:
+    """The journal of one data directory, open in this process and in no other.
+
+    Everything but `open` and `close` is for the event loop.
+    """
+
+    def __init__(
+        self, lock: FileLock, commits: CommitThread, store: Store, *, max_bytes: int
+    ) -> None:
+        self._lock = lock
+        self._commits = commits
+        self._window = store.window
+        self._max_bytes = max_bytes
+        self._is_closed = False
+        self.uuid: Final = store.read_uuid()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        max_bytes: int,
+        window_events: int = WINDOW_EVENTS,
+        clock: Clock | None = None,
+        on_commit: OnCommit = _ignore_commit,
+    ) -> "Journal":
+        """Open the journal of a directory, or make both.
+
+        Args:
+            directory: The data directory.
+            max_bytes: Pending bytes from which on entries are refused.
+            window_events: Most event ids that the duplicate window keeps.
+            clock: Milliseconds since 1970; by default one that never steps back.
+            on_commit: Is told of each group commit, in the commit thread.
+
+        Raises:
+            JournalLockedError: If another process has it open.
+            JournalDamagedError: If its file is damaged, foreign or too new.
+            JournalUnwritableError: If nothing can be written there.
+        """
+        _make(directory)
+        path = directory / FILE_NAME
+        lock = FileLock(directory / _LOCK_NAME)
+        try:
+            store = _open_store(path, window_events)
+            commits = CommitThread(
+                store, path=path, clock=clock or start_clock(), on_commit=on_commit
+            )
+            journal = cls(lock, commits, store, max_bytes=max_bytes)
+        except BaseException:
+            lock.release()
+            raise
+        commits.start()
+        return journal
+
+    async def append(self, entry: Entry) -> Receipt:
+        """Put an entry on disk.
+
+        Cancelling the wait does not take the entry back.
+
+        Returns:
+            What of it was stored. A batch or an event that was taken before, also by a
+            call that is still under way, is not stored again.
+
+        Raises:
+            JournalFullError: If there is no room; nothing was taken.
+            JournalUnwritableError: If the disk refuses.
+            JournalClosedError: If the journal is closing; nothing was taken.
+        """
+        self._admit()
+        return await self._commits.append(entry)
+
+    def seen_batch(self, batch_id: bytes) -> bool:
+        """Return whether a batch was taken within the window."""
+        return self._window.find_batch(batch_id) is not None
+
+    def seen_events(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of the event ids that were taken within the window."""
+        return self._window.find_events(ids)
+
+    async def stored_answer(self, batch_id: bytes) -> StoredAnswer | None:
+        """Return what is stored for a batch, or None when it is not in the window.
+
+        Raises:
+            JournalUnwritableError: If the disk cannot be read.
+            JournalClosedError: If the journal is closing.
+        """
+        if self._is_closed:
+            raise JournalClosedError("the journal is closing: ask another node")
+        return await self._commits.look(lambda store: store.read_answer(batch_id))
+
+    def status(self) -> JournalStatus:
+        """Return how the journal was after the last commit, or a moment ago."""
+        backlog = self._commits.backlog
+        return JournalStatus(
+            rows_pending=backlog.rows,
+            bytes_pending=backlog.bytes,
+            oldest_pending_at_ms=backlog.oldest_at_ms,
+            full=backlog.bytes >= self._max_bytes,
+            writable=self._commits.problem is None,
+            window_events=self._window.events,
+            window_from_ms=self._window.from_ms,
+        )
+
+    def close(self) -> None:
+        """Commit what is queued, and close. Blocks; call it off the loop.
+
+        Raises:
+            JournalUnwritableError: If the disk does not finish within half a minute.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._commits.stop(_CLOSE_S):
+            raise JournalUnwritableError(
+                "the disk does not finish the last commit: what was acknowledged is "
+                "safe, the process can be killed"
+            )
+        self._lock.release()
+
+    def _admit(self) -> None:
+        if self._is_closed:
+            raise JournalClosedError("the journal is closing: send to another node")
+        if self._commits.problem is not None:
+            raise JournalUnwritableError(str(self._commits.problem))
+        waiting = self._commits.waiting_bytes
+        if waiting >= MAX_WAITING_BYTES:
+            raise JournalFullError("too much waits for the disk: try again in a second")
+        if self._commits.backlog.bytes + waiting >= self._max_bytes:
+            raise JournalFullError(
+                f"the journal holds {self._max_bytes} bytes that are not in ClickHouse "
+                "yet: bring ClickHouse back, or raise HEADWATER_JOURNAL_MAX_BYTES"
+            )
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalUnwritableError(
+            f"the directory {directory} cannot be made ({error.strerror}): make it "
+            "yourself, or set HEADWATER_DATA_DIR to another one"
+        ) from error
+
+
+def _open_store(path: Path, window_events: int) -> Store:
+    window = DuplicateWindow(max_events=window_events, max_age_ms=WINDOW_MS)
+    connection = open_for_service(path.parent)
+    try:
+        return Store(connection, window)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error

@@ -1,0 +1,212 @@
+"""The writer's end of the journal: freezes blocks, reads them, lets them go.
+
+Runs in another process than the journal's owner, on a connection of its own. A block is
+a range of whole chunks. Once frozen it stays the same, with its token, over any crash,
+until `checkpoint` has deleted it: whoever sends it twice sends the same rows under the
+same token.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from headwater_ingest.errors import JournalDamagedError
+from headwater_ingest.journal.clock import Clock, start_clock
+from headwater_ingest.journal.database import (
+    FILE_NAME,
+    explain,
+    open_for_writer,
+    transaction,
+)
+from headwater_ingest.journal.lock import FileLock
+
+MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
+"""Bodies in one block, unless a single chunk is larger."""
+
+_LOCK_NAME: Final = "writer.lock"
+
+_decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A frozen range of rows.
+
+    Attributes:
+        first_row: The first of them.
+        last_row: The last of them, included.
+        token: Names the block to ClickHouse, always in the same way.
+    """
+
+    first_row: int
+    last_row: int
+    token: str
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return self.last_row - self.first_row + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The range of chunks that are in no block."""
+
+    first_row: int
+    first_byte: int
+    at_ms: int
+    rows: int
+    bytes: int
+
+
+class JournalReader:
+    """The only reader of a journal that freezes and deletes. For one thread."""
+
+    def __init__(
+        self, directory: Path, *, clock: Clock | None = None, wait_s: float = 0
+    ) -> None:
+        """Open the journal that the service has made.
+
+        Args:
+            directory: The data directory.
+            clock: Milliseconds since 1970.
+            wait_s: How long to wait for an earlier reader to end.
+
+        Raises:
+            JournalLockedError: If another reader has it.
+            JournalDamagedError: If the file is damaged, foreign or too new.
+            JournalUnwritableError: If there is none, or it cannot be written.
+        """
+        self._path = directory / FILE_NAME
+        self._clock = clock or start_clock()
+        self._lock = FileLock(directory / _LOCK_NAME, wait_s=wait_s)
+        try:
+            self._connection = open_for_writer(directory)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def next_block(self, max_rows: int, max_age_ms: int) -> Block | None:
+        """Return the block to send next, frozen on disk.
+
+        A block that was frozen and not let go comes first. Otherwise one is frozen when
+        there are rows enough, or the oldest is old enough.
+
+        Args:
+            max_rows: Rows in a block, unless its first chunk has more.
+            max_age_ms: Age of the oldest row from which on fewer rows will do.
+
+        Raises:
+            JournalError: If the file cannot be read or written; nothing was frozen.
+        """
+        try:
+            return self._find_frozen() or self._freeze(max_rows, max_age_ms)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def read(self, block: Block) -> list[bytes]:
+        """Return the rows of a block, as they were encoded.
+
+        Raises:
+            JournalError: If the file cannot be read, or the rows make no sense.
+        """
+        try:
+            bodies = self._connection.execute(
+                "SELECT body FROM chunks WHERE first_row BETWEEN ? AND ? "
+                "ORDER BY first_row",
+                (block.first_row, block.last_row),
+            ).fetchall()
+            return [blob for (body,) in bodies for blob in _decode(body)]
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        except msgspec.MsgspecError as error:
+            raise JournalDamagedError(
+                f"rows {block.first_row} to {block.last_row} in {self._path} are "
+                f"damaged ({error}); nothing was changed: restore a backup"
+            ) from error
+
+    def checkpoint(self, block: Block) -> None:
+        """Let a block go that is in ClickHouse. Doing it twice does no harm.
+
+        Raises:
+            JournalError: If the disk refuses; the block is then sent once more.
+        """
+        rows = (block.first_row, block.last_row)
+        try:
+            with transaction(self._connection):
+                self._connection.execute(
+                    "UPDATE meta SET (next_row, next_byte) = "
+                    "(SELECT first_row + row_count, first_byte + byte_count "
+                    "FROM chunks WHERE first_row <= :last "
+                    "ORDER BY first_row DESC LIMIT 1) WHERE next_row <= :last",
+                    {"last": block.last_row},
+                )
+                self._connection.execute(
+                    "DELETE FROM chunks WHERE first_row BETWEEN ? AND ?", rows
+                )
+                self._connection.execute(
+                    "DELETE FROM blocks WHERE first_row = ?", rows[:1]
+                )
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def close(self) -> None:
+        """Close the connection and let the next reader in."""
+        self._connection.close()
+        self._lock.release()
+
+    def _find_frozen(self) -> Block | None:
+        row = self._connection.execute(
+            "SELECT first_row, last_row, token FROM blocks ORDER BY first_row LIMIT 1"
+        ).fetchone()
+        return row and Block(*row)
+
+    def _freeze(self, max_rows: int, max_age_ms: int) -> Block | None:
+        pending = self._read_pending()
+        if pending is None or not self._is_due(pending, max_rows, max_age_ms):
+            return None
+        with transaction(self._connection):
+            last_row = self._find_last_row(pending, max_rows)
+            (uuid,) = self._connection.execute("SELECT uuid FROM meta").fetchone()
+            block = Block(
+                pending.first_row, last_row, f"{uuid}/{pending.first_row}-{last_row}"
+            )
+            self._connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?)",
+                (block.first_row, block.last_row, block.token),
+            )
+        return block
+
+    def _read_pending(self) -> _Pending | None:
+        row = self._connection.execute(
+            "SELECT a.first_row, a.first_byte, a.at_ms, "
+            "b.first_row + b.row_count - a.first_row, "
+            "b.first_byte + b.byte_count - a.first_byte FROM chunks a, chunks b "
+            "WHERE a.first_row = (SELECT min(first_row) FROM chunks) "
+            "AND b.first_row = (SELECT max(first_row) FROM chunks)"
+        ).fetchone()
+        return row and _Pending(*row)
+
+    def _is_due(self, pending: _Pending, max_rows: int, max_age_ms: int) -> bool:
+        # A row from the future was taken before the clock was set back: it is due too.
+        is_young = 0 <= self._clock() - pending.at_ms < max_age_ms
+        is_small = pending.rows < max_rows and pending.bytes < MAX_BLOCK_BYTES
+        return not (is_young and is_small)
+
+    def _find_last_row(self, pending: _Pending, max_rows: int) -> int:
+        """Return the last row that fits; the first chunk always does."""
+        row = self._connection.execute(
+            "SELECT max(first_row + row_count) - 1 FROM chunks "
+            "WHERE first_row < :end AND (first_row = :first OR "
+            "(first_row + row_count <= :end AND first_byte + byte_count <= :end_byte))",
+            {
+                "first": pending.first_row,
+                "end": pending.first_row + max_rows,
+                "end_byte": pending.first_byte + MAX_BLOCK_BYTES,
+            },
+        ).fetchone()
+        last_row: int = row[0]
+        return last_row

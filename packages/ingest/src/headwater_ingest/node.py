@@ -1,0 +1,79 @@
+"""One node of the service: its parts, and the snapshot of how they are."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from headwater_ingest.journal import Journal, JournalStatus
+from headwater_ingest.lifecycle import Lifecycle
+from headwater_ingest.sites import SiteRegistry
+from headwater_ingest.sites.sites_file import SitesFile
+from headwater_ingest.storage import Storage
+from headwater_ingest.telemetry.state import (
+    JournalState,
+    NodeState,
+    Readiness,
+    judge_readiness,
+)
+
+_LOOK_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The parts of a running service. A snapshot costs no I/O."""
+
+    lifecycle: Lifecycle
+    journal: Journal
+    sites: SiteRegistry
+    sites_file: SitesFile
+    storage: Storage
+    degraded_after_seconds: float
+
+    def read(self) -> tuple[NodeState, Readiness]:
+        """Return how the node is, and what follows for its traffic."""
+        state = NodeState(
+            draining=self.lifecycle.draining,
+            journal=_read_journal(self.journal.status()),
+            writer=self.storage.writer_state,
+            sites=len(self.sites),
+            sites_loaded=self.sites.is_loaded,
+            sites_problem=self.sites_file.problem,
+            clickhouse_up=self.storage.clickhouse_up,
+            clickhouse_restarts=self.storage.clickhouse_restarts,
+            schema_ready=self.storage.schema_ready,
+        )
+        return state, judge_readiness(
+            state, degraded_after_seconds=self.degraded_after_seconds
+        )
+
+    async def report(self) -> None:
+        """Log every change of readiness until the stop, which logs its own steps."""
+        before = Readiness((), ())
+        while not self.lifecycle.draining:
+            _, now = self.read()
+            if now != before:
+                log = _log.warning if now.blocked or now.degraded else _log.info
+                log("readiness changed", blocked=now.blocked, degraded=now.degraded)
+            before = now
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _read_journal(status: JournalStatus) -> JournalState:
+    return JournalState(
+        full=status.full,
+        writable=status.writable,
+        rows_pending=status.rows_pending,
+        bytes_pending=status.bytes_pending,
+        oldest_pending_seconds=_seconds_since(status.oldest_pending_at_ms),
+        window_events=status.window_events,
+        window_seconds=_seconds_since(status.window_from_ms),
+    )
+
+
+def _seconds_since(at_ms: int | None) -> float:
+    return 0.0 if at_ms is None else max(0.0, time.time() - at_ms / 1000)

@@ -1,0 +1,131 @@
+"""The writer's loop: block, INSERT, checkpoint, and the same block again if it fails.
+
+A block leaves the journal only after ClickHouse has confirmed it. A crash anywhere in
+between means that it is sent once more, unchanged and under its token, which ClickHouse
+then knows. Nothing is skipped: what ClickHouse will not take stays at the head of the
+journal, loudly, and the journal goes on taking events until it is full.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from headwater_ingest.journal import Block
+from headwater_ingest.rows import decode_rows, merge_columns
+from headwater_ingest.writer.block import Insert, cut_by_year
+from headwater_ingest.writer.classify import FailureKind, classify
+from headwater_ingest.writer.control import Control
+from headwater_ingest.writer.progress import Progress
+
+FIRST_RETRY_S: Final = 0.1
+LONGEST_RETRY_S: Final = 5.0
+HOPELESS_RETRY_S: Final = 30.0
+"""After a rejection or a fatal error, which only somebody's action ends."""
+
+DRAIN_RETRY_S: Final = 0.25
+POLL_S: Final = 0.05
+
+
+class BlockSource(Protocol):
+    """Where blocks come from. `JournalReader` is one."""
+
+    def next_block(self, max_rows: int, max_age_ms: int) -> Block | None:
+        """Return the block to send; the same one until its checkpoint."""
+        ...
+
+    def read(self, block: Block) -> list[bytes]:
+        """Return its rows, as they were encoded."""
+        ...
+
+    def checkpoint(self, block: Block) -> None:
+        """Let it go."""
+        ...
+
+
+class Sink(Protocol):
+    """Where rows go."""
+
+    def insert(self, insert: Insert) -> None:
+        """Return once the rows are stored; a token that is known stores nothing."""
+        ...
+
+
+class WriterLoop:
+    """Moves rows from a source to a sink until it is told to end. For one thread."""
+
+    def __init__(  # noqa: PLR0913  # its parts, each named
+        self,
+        source: BlockSource,
+        sink: Sink,
+        *,
+        control: Control,
+        progress: Progress,
+        block_rows: int,
+        block_age_ms: int,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Put the loop together.
+
+        Args:
+            source: Where blocks come from.
+            sink: Where they go.
+            control: When to end.
+            progress: Is told what happens.
+            block_rows: Most rows in a block.
+            block_age_ms: Age from which on rows do not wait for more.
+            jitter: From 0 to 1, different each time.
+        """
+        self._source = source
+        self._sink = sink
+        self._control = control
+        self._progress = progress
+        self._block_rows = block_rows
+        self._block_age_ms = block_age_ms
+        self._jitter = jitter
+        self._failures_in_a_row = 0
+
+    def run(self) -> None:
+        """Write until a stop, or after a drain order until nothing is left."""
+        while not self._control.is_stopped:
+            try:
+                has_written = self._write_block()
+            except Exception as error:  # noqa: BLE001  # supervised: all is classified
+                self._wait_for_retry(error)
+                continue
+            self._failures_in_a_row = 0
+            self._progress.note_running()
+            if not has_written:
+                if self._control.is_draining:
+                    return
+                self._control.wait(POLL_S)
+
+    def _write_block(self) -> bool:
+        """Write one block, or return False when there is none to write yet."""
+        max_age_ms = 0 if self._control.is_draining else self._block_age_ms
+        block = self._source.next_block(self._block_rows, max_age_ms)
+        if block is None:
+            return False
+        blobs = self._source.read(block)
+        columns = merge_columns([decode_rows(blob) for blob in blobs])
+        for insert in cut_by_year(columns, block.token):
+            self._sink.insert(insert)
+        self._source.checkpoint(block)
+        self._progress.note_block(block.row_count)
+        return True
+
+    def _wait_for_retry(self, error: Exception) -> None:
+        failure = classify(error)
+        self._progress.note_failure(failure)
+        delay_s = self._delay_s(failure.kind)
+        self._failures_in_a_row += 1
+        self._control.wait(delay_s)
+
+    def _delay_s(self, kind: FailureKind) -> float:
+        if self._control.is_draining:
+            return DRAIN_RETRY_S
+        if kind is not FailureKind.TRANSIENT:
+            return HOPELESS_RETRY_S
+        # The exponent is bounded too: an outage may last for days.
+        longest_s = math.ldexp(FIRST_RETRY_S, min(self._failures_in_a_row, 10))
+        return min(longest_s, LONGEST_RETRY_S) * (0.5 + self._jitter() / 2)

@@ -1,0 +1,70 @@
+"""A real ClickHouse for the tests of this room: one server, a database per test."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
+from headwater_ingest.clickhouse.migrate import migrate
+
+DEADLINE_S = 30.0
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
+    """A server that the tests share. It is never stopped or killed by one of them."""
+    server = EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse"))
+    server.start()
+    yield server
+    server.stop(timeout_s=0)
+
+
+@pytest.fixture
+def url(server: EmbeddedClickHouse) -> Iterator[ClickHouseUrl]:
+    """The address of a database that does not exist yet, this test's own."""
+    url = replace(server.url, database=f"test_{next(_numbers)}")
+    yield url
+    with connect(url.without_database()) as client:
+        client.execute(f"DROP DATABASE IF EXISTS {url.database}")
+
+
+@pytest.fixture
+def client(url: ClickHouseUrl) -> Iterator[Client]:
+    """A connection to this test's database, with all tables."""
+    migrate(url)
+    with connect(url) as client:
+        yield client
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., EmbeddedClickHouse]]:
+    """Make a server that the test may start, stop and kill as it likes."""
+    made: list[EmbeddedClickHouse] = []
+
+    def make(directory: Path = tmp_path / "own", **options: int) -> EmbeddedClickHouse:
+        made.append(EmbeddedClickHouse(directory, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop(timeout_s=0)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Wait until a condition holds; fail after a deadline."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never held"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,171 @@
+"""The journal against a plain model, through restarts, crashes and a slow writer."""
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+)
+
+from headwater_ingest.journal import (
+    Block,
+    Committed,
+    Entry,
+    Journal,
+    JournalReader,
+    PartlyRepeated,
+    Receipt,
+    Repeated,
+    StoredAnswer,
+)
+from headwater_ingest.rows import Rows, decode_rows, encode_rows
+from headwater_schema.batch import BatchResult
+
+EVENTS = st.lists(st.integers(0, 40), max_size=6)
+BATCH = st.tuples(st.integers(0, 12), EVENTS)
+
+
+def make_entry(batch: int, events: Sequence[int]) -> Entry:
+    ids = [UUID(int=each) for each in events]
+    joined = b"".join(each.bytes for each in ids)
+    return Entry(
+        site_id=1,
+        batch_id=UUID(int=batch).bytes,
+        event_ids=joined,
+        rows=encode_rows(Rows(ids, {}, {"scroll_depth": list(events)})),
+        row_count=len(ids),
+        answer=msgspec.json.encode(BatchResult(accepted=len(ids))),
+        ids_digest=hashlib.sha256(joined).digest(),
+    )
+
+
+class Model:
+    """What a journal is, without a disk."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.answers: dict[int, StoredAnswer] = {}
+
+    def append(self, batch: int, events: Sequence[int]) -> Receipt:
+        entry = make_entry(batch, events)
+        stored = self.answers.get(batch)
+        if stored and stored.ids_digest == entry.ids_digest:
+            return Repeated(stored)
+        fresh = [each for each in dict.fromkeys(events) if each not in self.rows]
+        self.rows += fresh
+        answer = msgspec.json.encode(
+            BatchResult(accepted=len(fresh), duplicates=len(events) - len(fresh))
+        )
+        self.answers[batch] = StoredAnswer(entry.ids_digest, answer)
+        return Committed() if len(fresh) == len(events) else PartlyRepeated(answer)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """A journal, its writer, and the model of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directories = [Path(tempfile.mkdtemp())]
+        self.runner = asyncio.Runner()
+        self.model = Model()
+        self.written: list[int] = []
+        self.frozen: Block | None = None
+        self.open()
+
+    def open(self) -> None:
+        self.journal = Journal.open(self.directories[-1], max_bytes=1 << 30)
+        self.reader = JournalReader(self.directories[-1])
+
+    def close(self) -> None:
+        self.reader.close()
+        self.journal.close()
+
+    def teardown(self) -> None:
+        self.close()
+        self.runner.close()
+        for directory in self.directories:
+            shutil.rmtree(directory)
+
+    @rule(batches=st.lists(BATCH, min_size=1, max_size=4))
+    def append_side_by_side(self, batches: list[tuple[int, list[int]]]) -> None:
+        async def gather() -> list[Receipt]:
+            entries = [make_entry(*each) for each in batches]
+            return await asyncio.gather(*map(self.journal.append, entries))
+
+        expected = [self.model.append(*each) for each in batches]
+        assert self.runner.run(gather()) == expected
+
+    @precondition(lambda self: self.model.answers)
+    @rule(data=st.data())
+    def ask_for_an_answer(self, data: st.DataObject) -> None:
+        batch = data.draw(st.sampled_from(sorted(self.model.answers)))
+
+        async def ask() -> StoredAnswer | None:
+            return await self.journal.stored_answer(UUID(int=batch).bytes)
+
+        assert self.runner.run(ask()) == self.model.answers[batch]
+
+    @rule(max_rows=st.integers(1, 20))
+    def freeze_and_send(self, max_rows: int) -> None:
+        block = self.reader.next_block(max_rows, 0)
+        if self.frozen is not None:
+            assert block == self.frozen
+        if block is None:
+            assert len(self.written) == len(self.model.rows)
+            return
+        sent = [
+            each.int
+            for blob in self.reader.read(block)
+            for each in decode_rows(blob).event_id
+        ]
+        assert block.first_row == len(self.written) + 1
+        assert sent == self.model.rows[block.first_row - 1 : block.last_row]
+        self.frozen = block
+
+    @precondition(lambda self: self.frozen)
+    @rule()
+    def checkpoint(self) -> None:
+        assert self.frozen is not None
+        self.reader.checkpoint(self.frozen)
+        self.written = self.model.rows[: self.frozen.last_row]
+        self.frozen = None
+
+    @rule()
+    def restart(self) -> None:
+        self.close()
+        self.open()
+
+    @rule()
+    def crash(self) -> None:
+        """What kill -9 leaves between two commits is the files as they are now."""
+        directory = Path(tempfile.mkdtemp())
+        for name in ("journal.db", "journal.db-wal"):
+            if (self.directories[-1] / name).exists():
+                shutil.copy(self.directories[-1] / name, directory)
+        self.close()
+        self.directories.append(directory)
+        self.open()
+
+    @invariant()
+    def the_window_knows_what_was_taken(self) -> None:
+        ids = [UUID(int=each).bytes for each in range(41)]
+        taken = {UUID(int=each).bytes for each in self.model.rows}
+        assert self.journal.seen_events(ids) == taken
+        for batch in range(13):
+            is_seen = self.journal.seen_batch(UUID(int=batch).bytes)
+            assert is_seen == (batch in self.model.answers)
+
+
+TestJournal = JournalMachine.TestCase
+TestJournal.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

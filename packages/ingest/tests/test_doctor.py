@@ -1,0 +1,192 @@
+import asyncio
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
+from headwater_ingest.clickhouse.migrate import migrate
+from headwater_ingest.doctor import Finding, Level, examine, render
+from headwater_ingest.journal import Entry, Journal
+from headwater_ingest.service_file import ServiceFile
+from headwater_ingest.settings import LoadedSettings, Settings
+
+NOWHERE = "clickhouse://127.0.0.1:1/headwater"  # a port that nobody listens on
+SITES = '[[site]]\ndomain = "a.example"\nwrite_key = "hw_0123456789abcdef"\n'
+
+
+def findings(settings: Settings) -> dict[str, Finding]:
+    return {each.subject: each for each in examine(LoadedSettings(settings, {}))}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, clickhouse_url=NOWHERE)
+
+
+def append(directory: Path, *, at_ms: int) -> None:
+    entry = Entry(
+        site_id=1,
+        batch_id=bytes(16),
+        event_ids=bytes(16),
+        rows=b"rows",
+        row_count=1,
+        answer=b"{}",
+        ids_digest=b"",
+    )
+
+    async def run() -> None:
+        journal = Journal.open(directory, max_bytes=10**6, clock=lambda: at_ms)
+        await journal.append(entry)
+        await asyncio.to_thread(journal.close)
+
+    asyncio.run(run())
+
+
+class FakeService(http.server.BaseHTTPRequestHandler):
+    """Answers `/readyz` as the test says."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def service() -> Iterator[ServiceFile]:
+    server = http.server.HTTPServer(("127.0.0.1", 0), FakeService)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield ServiceFile("127.0.0.1", server.server_port, os.getpid())
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_before_the_first_start_nothing_is_wrong(tmp_path: Path) -> None:
+    found = findings(Settings(data_dir=tmp_path / "data"))
+
+    assert {each.level for each in found.values()} == {Level.OK, Level.WARN}
+    assert "`serve` makes it" in found["data directory"].detail
+    assert "`serve` makes it" in found["journal"].detail
+    assert "`serve` writes a first one" in found["sites"].detail
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_directory_that_cannot_be_written_fails(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+
+    assert findings(settings)["data directory"].level is Level.FAIL
+
+
+def test_an_unreachable_clickhouse_fails(settings: Settings) -> None:
+    found = findings(settings)["clickhouse"]
+
+    assert found.level is Level.FAIL
+    assert "cannot reach ClickHouse at 127.0.0.1:1" in found.detail
+
+
+def test_a_backlog_warns_when_it_is_old(settings: Settings) -> None:
+    append(settings.data_dir, at_ms=1_000)
+
+    found = findings(settings)
+
+    assert found["journal"].level is Level.WARN
+    assert found["journal"].detail.startswith("1 rows wait for ClickHouse")
+    assert "1 event ids" in found["window"].detail
+
+
+def test_a_damaged_journal_fails(settings: Settings) -> None:
+    (settings.data_dir / "journal.db").write_bytes(b"no database" * 100)
+
+    assert findings(settings)["journal"].level is Level.FAIL
+
+
+def test_sites_are_named_and_their_mistakes_fail(settings: Settings) -> None:
+    settings.sites_path.write_text(SITES)
+    assert findings(settings)["sites"] == Finding(
+        Level.OK, "sites", f"a.example in {settings.sites_path}"
+    )
+
+    settings.sites_path.write_text(SITES * 2)
+    assert findings(settings)["sites"].level is Level.FAIL
+
+
+@pytest.mark.parametrize(
+    "body,level,detail",
+    [
+        (b'{"status":"ready","blocked":[],"degraded":[]}', Level.OK, "is ready"),
+        (
+            b'{"status":"degraded","blocked":[],"degraded":["backlog_old"]}',
+            Level.WARN,
+            "is degraded: backlog_old",
+        ),
+        (
+            b'{"status":"not_ready","blocked":["journal_full"],"degraded":[]}',
+            Level.FAIL,
+            "is not_ready: journal_full",
+        ),
+        (b"hello", Level.FAIL, "does not answer"),
+    ],
+)
+def test_a_running_service_is_asked(
+    body: bytes,
+    level: Level,
+    detail: str,
+    *,
+    settings: Settings,
+    service: ServiceFile,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeService, "body", body)
+    service.write(settings.data_dir)
+
+    found = findings(settings)["service"]
+
+    assert found.level is level
+    assert detail in found.detail
+
+
+def test_a_service_that_is_gone_is_told(settings: Settings) -> None:
+    assert "does not run" in findings(settings)["service"].detail
+
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    ServiceFile("127.0.0.1", 1, child.pid).write(settings.data_dir)
+    assert "has ended without a stop" in findings(settings)["service"].detail
+
+
+@pytest.mark.clickhouse
+def test_the_tables_of_a_running_clickhouse_are_checked(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with EmbeddedClickHouse(settings.clickhouse_dir) as server:
+        before = findings(settings)
+        migrate(server.url)
+        after = findings(settings)
+
+    assert before["clickhouse"].level is Level.FAIL
+    assert "run `headwater-ingest migrate`" in before["clickhouse"].detail
+    assert "answers at 127.0.0.1:" in after["clickhouse"].detail
+    assert after["schema"].level is Level.OK
+    assert after["deduplication"].level is Level.OK
+
+
+def test_the_table_is_aligned() -> None:
+    table = render(
+        [Finding(Level.OK, "a", "first"), Finding(Level.FAIL, "longer", "second")]
+    )
+
+    assert table == "ok    a       first\nfail  longer  second\n"

@@ -1,0 +1,212 @@
+"""The queue: encoded events in order, bounded by count and bytes. No I/O, no threads.
+
+Events get consecutive numbers as they come. Those at the front are frozen into
+batches, the others are pending::
+
+    front                                        back
+    [ batch 7: 0..99 ][ batch 8: 100..149 ] 150 151 152 ... ← append
+      frozen: id and events never change    pending
+
+A frozen batch stays in the queue, and is counted, until it is settled. A delivery
+that fails therefore needs nothing put back: order, id and events are as they were.
+When the queue is full the oldest *pending* events make room; when frozen batches
+alone fill it, the new event is not taken.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from headwater._batch import FrozenBatch
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What becomes of the events that were queued when it was opened.
+
+    Attributes:
+        end: The number of the first event that does not belong to it.
+        queued: How many are not settled yet.
+        delivered: How many the server has.
+        lost: How many it will never get.
+    """
+
+    end: int
+    queued: int
+    delivered: int = 0
+    lost: int = 0
+
+    def count(self, first: int, *, delivered: int, lost: int) -> None:
+        """Takes note of settled events, of which the first has the number `first`."""
+        if first < self.end:
+            self.queued -= delivered + lost
+            self.delivered += delivered
+            self.lost += lost
+
+
+class EventQueue:
+    """FIFO of encoded events; its owner holds a lock around every call.
+
+    Args:
+        max_events: Most events, frozen ones included.
+        max_bytes: Most bytes of encoded events, frozen ones included.
+    """
+
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._frozen: deque[FrozenBatch] = deque()
+        self._pending: deque[bytes] = deque()
+        self._tickets: list[Ticket] = []
+        self._appended = 0
+        self._length = 0
+        self._bytes = 0
+        self.pending_bytes = 0
+        self.waiting_since: float | None = None
+        """Since when the oldest pending event may have been waiting."""
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def pending(self) -> int:
+        """How many events are in no batch yet."""
+        return len(self._pending)
+
+    @property
+    def front(self) -> FrozenBatch | None:
+        """The batch that goes next, if one is frozen."""
+        return self._frozen[0] if self._frozen else None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody holds a ticket for events that are not settled."""
+        return any(ticket.queued for ticket in self._tickets)
+
+    def append(self, event: bytes, now: float) -> Sequence[bytes]:
+        """Takes `event`, dropping older ones if it must.
+
+        Returns:
+            The events that were lost by it: the oldest pending ones, or `event`
+            itself where dropping all of those would not make room.
+        """
+        size = len(event)
+        lost: Sequence[bytes] = ()
+        if self._length >= self._max_events or self._bytes + size > self._max_bytes:
+            lost = self._make_room(size)
+            if not lost:
+                return (event,)
+        if not self._pending:
+            self.waiting_since = now
+        self._pending.append(event)
+        self._appended += 1
+        self._length += 1
+        self._bytes += size
+        self.pending_bytes += size
+        return lost
+
+    def freeze(self, batch_id: str, *, max_events: int, max_bytes: int) -> FrozenBatch:
+        """Makes a batch of the oldest pending events and puts it behind the frozen.
+
+        It has one event at least, whatever its size, and never more than the bounds.
+        There must be a pending event.
+        """
+        pending = self._pending
+        first = self._appended - len(pending)
+        events = [pending.popleft()]
+        size = len(events[0])
+        # Each further event costs a comma.
+        while pending and len(events) < max_events:
+            if size + len(pending[0]) + 1 > max_bytes:
+                break
+            size += len(pending[0]) + 1
+            events.append(pending.popleft())
+        self.pending_bytes -= size - len(events) + 1
+        if not pending:
+            self.waiting_since = None
+        batch = FrozenBatch(batch_id, first, tuple(events))
+        self._frozen.append(batch)
+        return batch
+
+    def settle(self, batch: FrozenBatch, lost: Collection[int] = ()) -> bool:
+        """Takes the front batch out of the queue.
+
+        Args:
+            batch: What the front is believed to be.
+            lost: Places in the batch of the events that the server does not have.
+
+        Returns:
+            Whether it was the front. It is not if the queue was emptied meanwhile.
+        """
+        if self.front is not batch:
+            return False
+        self._frozen.popleft()
+        for ticket in self._tickets:
+            # A ticket may end in the middle of the batch.
+            inside = min(max(ticket.end - batch.first, 0), len(batch.events))
+            missing = sum(place < inside for place in lost)
+            ticket.count(batch.first, delivered=inside - missing, lost=missing)
+        self._remove(batch.events)
+        return True
+
+    def split(self, batch: FrozenBatch, first_id: str, second_id: str) -> bool:
+        """Replaces the front batch by its halves.
+
+        Returns:
+            Whether it was the front.
+        """
+        if self.front is not batch:
+            return False
+        self._frozen.popleft()
+        self._frozen.extendleft(reversed(batch.halves(first_id, second_id)))
+        return True
+
+    def clear(self) -> list[bytes]:
+        """Empties the queue and returns what was in it, all of it lost."""
+        events = [event for batch in self._frozen for event in batch.events]
+        events.extend(self._pending)
+        for ticket in self._tickets:
+            ticket.lost += ticket.queued
+            ticket.queued = 0
+        self._frozen.clear()
+        self._pending.clear()
+        self._length = self._bytes = self.pending_bytes = 0
+        self.waiting_since = None
+        return events
+
+    def open_ticket(self) -> Ticket:
+        """Returns a ticket for all events now in the queue."""
+        ticket = Ticket(end=self._appended, queued=self._length)
+        self._tickets.append(ticket)
+        return ticket
+
+    def close_ticket(self, ticket: Ticket) -> None:
+        """Forgets a ticket; nobody waits for it any more."""
+        self._tickets = [other for other in self._tickets if other is not ticket]
+
+    def _make_room(self, size: int) -> list[bytes]:
+        """Drops the oldest pending events, or none if that would not suffice."""
+        pending = self._pending
+        if not self._has_room_without_pending(size):
+            return []
+        lost = []
+        while self._length >= self._max_events or self._bytes + size > self._max_bytes:
+            first = self._appended - len(pending)
+            event = pending.popleft()
+            for ticket in self._tickets:
+                ticket.count(first, delivered=0, lost=1)
+            self.pending_bytes -= len(event)
+            self._remove((event,))
+            lost.append(event)
+        return lost
+
+    def _has_room_without_pending(self, size: int) -> bool:
+        return (
+            self._length - len(self._pending) < self._max_events
+            and self._bytes - self.pending_bytes + size <= self._max_bytes
+        )
+
+    def _remove(self, events: Iterable[bytes]) -> None:
+        for event in events:
+            self._length -= 1
+            self._bytes -= len(event)

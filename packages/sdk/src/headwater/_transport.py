@@ -1,0 +1,120 @@
+"""The seam to the network, and the one way across it: HTTP.
+
+A transport carries a finished request and brings back the answer, whatever it says;
+it neither retries nor judges. It is used by one thread at a time.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from headwater._errors import TransportError
+from headwater._lifecycle import fork_guard
+
+if TYPE_CHECKING:
+    import httpx
+
+_MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+_KEEP_ALIVE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A `POST /ingest-events`, ready to go."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer of a server; the names of the headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """Carries requests to a server.
+
+    It may not retry: the client does, with a new time of sending. After a fork the
+    child uses its copy of the object, so connections must not be shared.
+    """
+
+    def send(self, request: Request) -> Response:
+        """Returns the server's answer, whatever its status.
+
+        Raises:
+            TransportError: No answer came.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections. The transport is not used again."""
+        ...
+
+
+class HttpTransport:
+    """Posts over HTTP with keep-alive; proxies and certificates as httpx has them.
+
+    httpx is imported by the first request, which the sending thread makes: that
+    keeps the import of this library light.
+
+    Args:
+        url: Where requests go.
+        timeout: Seconds to wait for each step: connecting, sending, the answer.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._url = url
+        self._timeout_s = timeout
+        self._client: httpx.Client | None = None
+        self._pid = 0
+
+    def send(self, request: Request) -> Response:
+        """Posts the request and reads the answer to its end."""
+        with fork_guard:
+            import httpx  # noqa: PLC0415 - by the sending thread only, see above
+
+        try:
+            with self._connected().stream(
+                "POST", self._url, headers=dict(request.headers), content=request.body
+            ) as answer:
+                body = self._read(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise TransportError(f"{type(error).__name__}: {error}") from error
+        return Response(answer.status_code, dict(answer.headers), body)
+
+    def close(self) -> None:
+        """Closes the connection, if there is one of this process."""
+        if self._client is not None and self._pid == os.getpid():
+            self._client.close()
+        self._client = None
+
+    def _connected(self) -> "httpx.Client":
+        import httpx  # noqa: PLC0415 - as above, and done by then
+
+        if self._client is None or self._pid != os.getpid():
+            # After a fork the connection is the parent's; its locks may be held by
+            # a thread that does not exist here, so it is dropped, not closed.
+            self._pid = os.getpid()
+            self._client = httpx.Client(
+                timeout=self._timeout_s,
+                limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_S),
+            )
+        return self._client
+
+    def _read(self, answer: "httpx.Response") -> bytes:
+        """Reads what an answer of ours can have, and not for longer than allowed."""
+        deadline = time.monotonic() + self._timeout_s
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > _MAX_ANSWER_BYTES:
+                break
+            if time.monotonic() > deadline:
+                raise TransportError("the server is too slow in sending its answer")
+        return bytes(body)

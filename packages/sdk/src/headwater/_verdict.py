@@ -1,0 +1,103 @@
+"""What an answer means for the batch. No I/O.
+
+This is the only place that knows status codes and decides whether to try again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headwater._retry import parse_retry_after
+from headwater._transport import Response
+from headwater_schema.batch import EventResult
+from headwater_schema.codec import MalformedBodyError, decode_answer, decode_error
+
+_RETRYABLE: Final = frozenset({408, 425, 429})
+_SHOWN_CHARS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The server has the batch, but for the events listed in `results`."""
+
+    results: Mapping[str, EventResult]
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The server has not taken the batch now, or nobody knows."""
+
+    why: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server will never take the batch as it is.
+
+    Attributes:
+        status: The HTTP status.
+        code: The server's error code, or "".
+        message: What else it said.
+        is_too_large: It may take the events in smaller batches.
+    """
+
+    status: int
+    code: str
+    message: str
+    is_too_large: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A 2xx that Headwater did not write: a portal, a proxy or a wrong host.
+
+    Nobody knows whether the batch was stored. It is tried again for one round, since
+    the ids make that harmless, and then given up, since it might never end.
+    """
+
+    why: str
+
+
+Verdict = Taken | TryAgain | Refused | Foreign
+
+
+def judge(response: Response, wall_time: float) -> Verdict:
+    """Returns what `response` means.
+
+    Args:
+        response: The answer to a batch.
+        wall_time: Seconds since the epoch, for a `Retry-After` that is a date.
+    """
+    status = response.status
+    if 200 <= status < 300:
+        return _judge_success(response)
+    code, message = _explanation(response)
+    if status in _RETRYABLE or status >= 500:
+        wait_s = parse_retry_after(response.headers.get("retry-after"), wall_time)
+        return TryAgain(f"{status} {code} {message}".strip(), wait_s)
+    return Refused(status, code, message, is_too_large=status == 413)
+
+
+def _judge_success(response: Response) -> Verdict:
+    try:
+        answer = decode_answer(response.body)
+    except MalformedBodyError:
+        return Foreign(f"{response.status} {_shown(response.body)!r}")
+    if not answer.success:
+        return Foreign(f"{response.status} with success false")
+    return Taken(answer.data.results)
+
+
+def _explanation(response: Response) -> tuple[str, str]:
+    """Returns code and message of an error, or what can be had instead."""
+    try:
+        error = decode_error(response.body)
+    except MalformedBodyError:
+        where = response.headers.get("location")
+        return "", f"redirects to {where}" if where else _shown(response.body)
+    return error.code, error.message
+
+
+def _shown(body: bytes) -> str:
+    return body[:_SHOWN_CHARS].decode("utf-8", "replace").strip()

@@ -1,0 +1,98 @@
+"""Wrong options are refused at construction, all of them in one clear message."""
+
+from typing import Any
+
+import pytest
+
+from headwater import Client, HeadwaterError, SettingsError
+
+
+def build(**options: Any) -> None:
+    Client(**{"write_key": "key", "host": "http://localhost", **options})
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("write_key", ""),
+        ("write_key", None),
+        ("write_key", "key\n"),
+        ("write_key", "two words"),
+        ("write_key", "schlüssel"),
+        ("host", ""),
+        ("host", None),
+        ("host", "events.example.com"),
+        ("host", "ftp://events.example.com"),
+        ("host", "https://"),
+        ("host", "https://host:port"),
+        ("host", "https://host:0"),
+        ("host", "https://host/?a=b"),
+        ("host", "https://host/#top"),
+        ("host", "https://two words"),
+        ("host", "https://[half"),
+        ("flush_at", 0),
+        ("flush_at", 1.5),
+        ("flush_at", True),
+        ("flush_interval", 0),
+        ("flush_interval", "5"),
+        ("flush_interval", float("nan")),
+        ("flush_interval", float("inf")),
+        ("max_batch_events", 10_001),
+        ("max_batch_bytes", 1023),
+        ("max_batch_bytes", 21 * 1024 * 1024),
+        ("max_queue_size", 0),
+        ("max_queue_bytes", 1024),
+        ("timeout", -1),
+        ("max_retries", -1),
+        ("exit_timeout", 0),
+    ],
+)
+def test_wrong_option_is_named(option: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"{option} must be") as caught:
+        build(**{option: value})
+    assert len(caught.value.faults) == 1
+
+
+def test_all_faults_come_in_one_message() -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(write_key="", flush_at=0, timeout=0)
+    message = str(caught.value)
+    assert all(name in message for name in ("write_key", "flush_at", "timeout"))
+    assert len(caught.value.faults) == 3
+
+
+def test_message_does_not_show_the_key() -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(write_key="secret key")
+    assert "secret" not in str(caught.value)
+
+
+def test_wrong_options_are_value_errors_and_ours() -> None:
+    assert issubclass(SettingsError, ValueError)
+    assert issubclass(SettingsError, HeadwaterError)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://localhost:8000",
+        "https://example.com/headwater/",
+        "http://127.0.0.1",
+        "http://[::1]:8000",
+    ],
+)
+def test_hosts_may_have_ports_and_paths(host: str) -> None:
+    build(host=host)
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("flush_at", 10**9),
+        ("flush_interval", 10**9),
+        ("max_batch_bytes", 1024),
+        ("max_retries", 0),
+    ],
+)
+def test_extreme_options_are_allowed(option: str, value: object) -> None:
+    build(**{option: value})

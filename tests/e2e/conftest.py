@@ -1,0 +1,111 @@
+"""Real processes for every test, their logs on failure, and none left at the end."""
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.support.clickhouse import (
+    ClickHouse,
+    Database,
+    OwnClickHouse,
+    given_clickhouse,
+)
+from tests.e2e.support.ledger import Ledger, LedgerTransport
+from tests.e2e.support.processes import Processes
+from tests.e2e.support.service import KEY, Service
+
+from headwater import Client
+
+PROCESSES = pytest.StashKey[Processes]()
+_SHOWN_CHARS = 20_000
+
+MakeService = Callable[..., Service]
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """The server that the tests share."""
+    if given := given_clickhouse():
+        yield given
+        return
+    directory = tmp_path_factory.mktemp("clickhouse")
+    processes = Processes(directory)
+    own = OwnClickHouse(processes, directory / "data")
+    try:
+        yield own.start()
+    finally:
+        own.kill()
+
+
+@pytest.fixture
+def database(clickhouse: ClickHouse) -> Iterator[Database]:
+    """A database of the test's own; the service makes its tables."""
+    database = clickhouse.make_database()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def processes(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Processes]:
+    """All processes of the test. None of them may have printed a traceback."""
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    processes = request.node.stash[PROCESSES] = Processes(directory)
+    yield processes
+    processes.kill_all()
+    processes.check_logs()
+
+
+@pytest.fixture
+def make_service(
+    database: Database, processes: Processes, tmp_path: Path
+) -> MakeService:
+    """Describes a service that is not started; settings are given by name."""
+
+    def make(clickhouse_url: str = database.url, **settings: str) -> Service:
+        return Service(processes, tmp_path / "data", clickhouse_url, settings)
+
+    return make
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service that takes events, on the shared ClickHouse."""
+    service = make_service()
+    service.start()
+    return service
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def make_client(ledger: Ledger) -> Iterator[MakeClient]:
+    """Makes clients of a URL whose traffic goes into the ledger."""
+    clients: list[Client] = []
+
+    def make(url: str, **options: Any) -> Client:
+        client = Client(KEY, url, transport=LedgerTransport(ledger, url), **options)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.shutdown(timeout=0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Puts the logs of the processes into the report of a failure."""
+    report = yield
+    processes = item.stash.get(PROCESSES, None)
+    if report.failed and processes:
+        for name, log in processes.logs().items():
+            report.sections.append((f"log of {name}", log[-_SHOWN_CHARS:]))
+    return report
