@@ -78,6 +78,35 @@ def service(make_service: MakeService) -> Service:
     return service
 
 
+@pytest.fixture(scope="module")
+def _standing(
+    clickhouse: ClickHouse, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    directory = tmp_path_factory.mktemp("standing")
+    database = clickhouse.make_database()
+    service = Service(Processes(directory), directory / "data", database.url)
+    service.start()
+    yield service
+    service.processes.kill_all()
+    database.drop()
+
+
+@pytest.fixture
+def standing_service(
+    _standing: Service, request: pytest.FixtureRequest
+) -> Iterator[Service]:
+    """One service for all tests of a module: what they do must harm no other."""
+    request.node.stash[PROCESSES] = _standing.processes
+    yield _standing
+    _standing.processes.check_logs()
+
+
+@pytest.fixture
+def standing_database(_standing: Service) -> Database:
+    """The database of that service."""
+    return Database(_standing.clickhouse_url)
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()

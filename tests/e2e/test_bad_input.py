@@ -2,7 +2,7 @@
 
 import gzip
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -10,9 +10,7 @@ import msgspec
 import pytest
 import zstandard
 from isal import igzip
-from tests.e2e.conftest import PROCESSES
-from tests.e2e.support.clickhouse import ClickHouse, Database
-from tests.e2e.support.processes import Processes
+from tests.e2e.support.clickhouse import Database
 from tests.e2e.support.service import KEY, Service
 
 MIB = 1024 * 1024
@@ -22,40 +20,6 @@ GOOD = b'{"events": [{"event": "clicked", "distinct_id": "user-1"}]}'
 GZIP_BOMB = igzip.compress(bytes(200 * MIB), 1)
 ZSTD_BOMB = zstandard.ZstdCompressor().compress(bytes(200 * MIB))
 """200 MB of zeros in a few kilobytes."""
-
-
-@pytest.fixture(scope="module")
-def standing_database(clickhouse: ClickHouse) -> Iterator[Database]:
-    database = clickhouse.make_database()
-    yield database
-    database.drop()
-
-
-@pytest.fixture(scope="module")
-def standing_service(
-    standing_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """One service for all these requests: none of them may harm the next."""
-    directory = tmp_path_factory.mktemp("standing")
-    processes = Processes(directory)
-    service = Service(processes, directory / "data", standing_database.url)
-    service.start()
-    yield service
-    processes.kill_all()
-
-
-@pytest.fixture
-def service(
-    standing_service: Service, request: pytest.FixtureRequest
-) -> Iterator[Service]:
-    request.node.stash[PROCESSES] = standing_service.processes
-    yield standing_service
-    standing_service.processes.check_logs()
-
-
-@pytest.fixture
-def database(standing_database: Database) -> Database:
-    return standing_database
 
 
 def fresh() -> dict[str, str]:
@@ -97,10 +61,12 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_bad_request_is_refused_in_words(service: Service, case: Case) -> None:
-    before = refused(service, case.code)
+def test_a_bad_request_is_refused_in_words(
+    standing_service: Service, case: Case
+) -> None:
+    before = refused(standing_service, case.code)
 
-    answer = service.post(case.body, headers=case.headers)
+    answer = standing_service.post(case.body, headers=case.headers)
 
     assert answer.status_code == case.status, answer.text
     told = answer.json()
@@ -108,25 +74,29 @@ def test_a_bad_request_is_refused_in_words(service: Service, case: Case) -> None
     assert told["code"] == told["error"]["code"] == case.code
     assert case.part in told["message"]
     assert told["message"] == told["detail"] == told["error"]["message"]
-    assert refused(service, case.code) == before + 1
-    assert accepted(service.post({"events": [fresh()]})) == 1, "the next one is fine"
+    assert refused(standing_service, case.code) == before + 1
+    assert accepted(standing_service.post({"events": [fresh()]})) == 1, (
+        "the next one is fine"
+    )
 
 
-def test_a_bomb_costs_no_memory(service: Service) -> None:
-    service.post(GZIP_BOMB, headers=GZIP)
-    before = service.metric("process_resident_memory_bytes")
+def test_a_bomb_costs_no_memory(standing_service: Service) -> None:
+    standing_service.post(GZIP_BOMB, headers=GZIP)
+    before = standing_service.metric("process_resident_memory_bytes")
 
     for _ in range(5):
-        service.post(GZIP_BOMB, headers=GZIP)
-        service.post(ZSTD_BOMB, headers=ZSTD)
+        standing_service.post(GZIP_BOMB, headers=GZIP)
+        standing_service.post(ZSTD_BOMB, headers=ZSTD)
 
-    grown = service.metric("process_resident_memory_bytes") - before
+    grown = standing_service.metric("process_resident_memory_bytes") - before
     assert grown < 60 * MIB, "one inflated bomb alone has 200"
 
 
-def test_one_bad_event_costs_that_event(service: Service, database: Database) -> None:
+def test_one_bad_event_costs_that_event(
+    standing_service: Service, standing_database: Database
+) -> None:
     bad, good = str(uuid.uuid4()), fresh()
-    before = service.metric("headwater_events_total", outcome="invalid")
+    before = standing_service.metric("headwater_events_total", outcome="invalid")
     events: list[object] = [
         {"event_id": bad, "event": 7, "distinct_id": "user-1"},
         good,
@@ -136,7 +106,7 @@ def test_one_bad_event_costs_that_event(service: Service, database: Database) ->
         {"event": "$create_alias", "distinct_id": "ada", "properties": {"alias": "0"}},
     ]
 
-    data = service.post({"events": events}).json()["data"]
+    data = standing_service.post({"events": events}).json()["data"]
 
     assert (data["accepted"], data["invalid"]) == (1, 5)
     reasons = {name: each["reason"] for name, each in data["results"].items()}
@@ -148,13 +118,16 @@ def test_one_bad_event_costs_that_event(service: Service, database: Database) ->
         "#5": "blocked_id",
     }
     assert "$.event" in data["results"][bad]["detail"]
-    database.wait_for_ids([good["event_id"]])
-    assert bad not in database.stored_ids()
-    assert service.metric("headwater_events_total", outcome="invalid") == before + 5
+    standing_database.wait_for_ids([good["event_id"]])
+    assert bad not in standing_database.stored_ids()
+    assert (
+        standing_service.metric("headwater_events_total", outcome="invalid")
+        == before + 5
+    )
 
 
 def test_a_property_that_is_no_text_costs_nothing_else(
-    service: Service, database: Database
+    standing_service: Service, standing_database: Database
 ) -> None:
     event = fresh()
     nul = '{"a": "x\\u0000y", "b": "\\ud800", "c": 1e999, "d": "fine"}'
@@ -162,30 +135,30 @@ def test_a_property_that_is_no_text_costs_nothing_else(
         {"events": [event | {"properties": msgspec.Raw(nul.encode())}]}
     )
 
-    assert accepted(service.post(body)) == 1
+    assert accepted(standing_service.post(body)) == 1
 
-    database.wait_for_ids([event["event_id"]])
-    [props] = database.column(
+    standing_database.wait_for_ids([event["event_id"]])
+    [props] = standing_database.column(
         "SELECT props FROM events WHERE event_id = %(event_id)s", event
     )
     assert props == {"a": "xy", "b": "\ufffd", "d": "fine"}
 
 
 def test_the_same_request_sent_again_is_stored_once(
-    service: Service, database: Database
+    standing_service: Service, standing_database: Database
 ) -> None:
     # Without ids: the service derives them from what was sent.
     person = str(uuid.uuid4())
     body = {"events": [{"event": "clicked", "distinct_id": person}] * 2}
 
-    first, again = (service.post(body).json()["data"] for _ in range(2))
+    first, again = (standing_service.post(body).json()["data"] for _ in range(2))
 
     assert (first["accepted"], first["duplicates"]) == (2, 0)
     assert (again["accepted"], again["duplicates"]) == (0, 2)
     after = fresh()
-    service.post({"events": [after]})
-    database.wait_for_ids([after["event_id"]])
-    found = database.query(
+    standing_service.post({"events": [after]})
+    standing_database.wait_for_ids([after["event_id"]])
+    found = standing_database.query(
         "SELECT count() FROM events WHERE distinct_id = %(person)s", {"person": person}
     )
     assert found == [(2,)]
@@ -205,17 +178,17 @@ def test_the_same_request_sent_again_is_stored_once(
     ids=["gzip", "zstd", "identity", "msgpack"],
 )
 def test_every_form_of_a_body_is_taken(
-    service: Service,
-    database: Database,
+    standing_service: Service,
+    standing_database: Database,
     headers: dict[str, str],
     encode: Callable[[bytes], bytes],
 ) -> None:
     event = fresh()
     body = encode(msgspec.json.encode({"events": [event]}))
 
-    assert accepted(service.post(body, headers=headers)) == 1
+    assert accepted(standing_service.post(body, headers=headers)) == 1
 
-    database.wait_for_ids([event["event_id"]])
+    standing_database.wait_for_ids([event["event_id"]])
 
 
 @pytest.mark.parametrize(
@@ -224,18 +197,18 @@ def test_every_form_of_a_body_is_taken(
     ids=["bearer", "body"],
 )
 def test_the_key_is_found_wherever_it_may_be(
-    service: Service, headers: dict[str, str], extra: dict[str, str]
+    standing_service: Service, headers: dict[str, str], extra: dict[str, str]
 ) -> None:
-    answer = service.post(
+    answer = standing_service.post(
         {"events": [fresh()], **extra}, headers={"X-Headwater-Key": "", **headers}
     )
 
     assert accepted(answer) == 1
 
 
-def test_unknown_paths_and_methods_are_refused(service: Service) -> None:
-    assert service.post(GOOD, path="/nothing-here").status_code == 404
-    assert service.post(GOOD, path="/metrics").status_code == 405
+def test_unknown_paths_and_methods_are_refused(standing_service: Service) -> None:
+    assert standing_service.post(GOOD, path="/nothing-here").status_code == 404
+    assert standing_service.post(GOOD, path="/metrics").status_code == 405
 
 
 def accepted(answer: httpx.Response) -> int:

@@ -1,5 +1,6 @@
 """Something is away for a while: nothing is lost, nothing doubled, order is kept."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,25 @@ def test_kill_9_of_the_service_under_load(
 
     ledger.check_acknowledged()
     assert_order_is_kept(database)
+
+
+def test_kill_9_of_the_service_with_many_requests_under_way(
+    service: Service, database: Database, make_client: MakeClient, ledger: Ledger
+) -> None:
+    clients = [make_client(service.url, flush_at=2) for _ in range(6)]
+    database.keep_copies()
+    with ExitStack() as stack:
+        loads = [stack.enter_context(Load(client, ledger)) for client in clients]
+        for _ in range(4):
+            loads[0].wait_for_acknowledged(300)
+            service.kill()
+            service.start()
+    for client in clients:
+        assert client.flush(timeout=SETTLED_S).queued == 0
+
+    database.wait_for_rows(len(ledger.sent), timeout_s=SETTLED_S)
+    ledger.check_all_stored(database.stored_ids())
+    assert sorted(ledger.acknowledged) == sorted(ledger.sent)
 
 
 def test_what_was_acknowledged_before_a_kill_9_is_stored_after_it(

@@ -1,6 +1,7 @@
 """The whole service as a process of its own, on an embedded ClickHouse."""
 
 import asyncio
+import gc
 import http.client
 import os
 import re
@@ -257,6 +258,28 @@ def test_a_start_that_fails_gives_everything_back(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(SitesFileError, match="does not exist"):
             asyncio.run(serve(settings))
+
+
+def test_a_stop_gives_everything_back(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        port=0,
+        clickhouse_url="clickhouse://127.0.0.1:1",
+        not_ready_seconds=0,
+    )
+
+    async def start_and_stop() -> None:
+        serving = asyncio.create_task(serve(settings))
+        async with asyncio.timeout(DEADLINE_S):
+            while ServiceFile.read(tmp_path) is None:  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await serving
+
+    for _ in range(2):
+        asyncio.run(start_and_stop())
+        assert ServiceFile.read(tmp_path) is None
+    gc.unfreeze()
 
 
 def test_a_second_service_on_one_directory_is_one_clear_line(service: Service) -> None:

@@ -185,9 +185,7 @@ class LoadedSettings:
         shown = msgspec.structs.asdict(self.values)
         shown["sites_file"] = self.values.sites_path
         lines = {
-            key: f"# {key} is not set"
-            if value is None
-            else f"{key} = {_as_toml(value)}"
+            key: f"# {key} is not set" if value is None else f"{key} = {as_toml(value)}"
             for key, value in shown.items()
         }
         width = max(map(len, lines.values()))
@@ -211,7 +209,8 @@ def load_settings(
     Raises:
         SettingsError: With one line for every mistake.
     """
-    path = config_file or _path_in(environ)
+    named = environ.get(CONFIG_VARIABLE)
+    path = config_file or (Path(named) if named else None)
     problems: list[str] = []
     given = _from_file(path, problems) if path else {}
     given.update(_from_environment(environ, problems))
@@ -230,35 +229,22 @@ def redact(text: str) -> str:
     return _PASSWORD.sub(r"\1\2:***@", text)
 
 
-def reference_page() -> str:
-    """Render ``docs/reference/settings.md``."""
-    rows = []
-    for field in msgspec.structs.fields(Settings):
-        meaning, expected = _documentation(field.name)
-        default = "" if field.default is None else f"`{_as_toml(field.default)}`"
-        rows.append(f"| `{field.name}` | {expected} | {default} | {meaning} |\n")
-    return _PAGE.format(rows="".join(rows))
+def documentation_of(key: str) -> tuple[str, str]:
+    """Return what a setting means and which values it takes."""
+    info = type_info(Settings.__annotations__[key])
+    if not isinstance(info, Metadata) or not info.extra or not info.extra_json_schema:
+        raise TypeError(f"the setting {key} is not documented")
+    return info.extra_json_schema["description"], info.extra["expected"]
 
 
-_PAGE = """\
-# Settings
+def as_toml(value: object) -> str:
+    """Write a value as TOML, without its password if it is a URL."""
+    if isinstance(value, str | Path):
+        return msgspec.json.encode(redact(str(value))).decode()
+    return repr(value)
 
-Each key can be set as a variable, `HEADWATER_` and the key in capitals
-(`HEADWATER_PORT=9000`), or in a TOML file that `--config` or `HEADWATER_CONFIG` names
-(`port = 9000`). The environment wins over the file. Relative paths start at the working
-directory. `headwater-ingest config show` prints what is in force and where each value
-came from.
-
-| key | value | default | meaning |
-| --- | --- | --- | --- |
-{rows}"""
 
 _Given = dict[str, tuple[object, str]]  # key → value as it was written, and where
-
-
-def _path_in(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get(CONFIG_VARIABLE)
-    return Path(named) if named else None
 
 
 def _from_file(path: Path, problems: list[str]) -> _Given:
@@ -301,7 +287,7 @@ def _convert(key: str, value: object, *, source: str, problems: list[str]) -> ob
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_convert_path)
     except msgspec.ValidationError:
-        _, expected = _documentation(key)
+        _, expected = documentation_of(key)
         shown = redact(str(value))
         problems.append(f"{key} = {shown!r} ({source}): give {expected}")
         return None
@@ -311,17 +297,3 @@ def _convert_path(kind: type, value: object) -> Path:
     if kind is not Path or not isinstance(value, str) or not value:
         raise TypeError
     return Path(value).expanduser()
-
-
-def _documentation(key: str) -> tuple[str, str]:
-    """Return what a setting means and which values it takes."""
-    info = type_info(Settings.__annotations__[key])
-    if not isinstance(info, Metadata) or not info.extra or not info.extra_json_schema:
-        raise TypeError(f"the setting {key} is not documented")
-    return info.extra_json_schema["description"], info.extra["expected"]
-
-
-def _as_toml(value: object) -> str:
-    if isinstance(value, str | Path):
-        return msgspec.json.encode(redact(str(value))).decode()
-    return repr(value)
