@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater import InvalidEventError
@@ -172,6 +172,7 @@ def test_bad_value_inside_stated_properties_costs_that_one_only() -> None:
     assert list(refused) == ["$set.bad"]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.text(max_size=5),

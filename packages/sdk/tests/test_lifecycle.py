@@ -269,9 +269,9 @@ def test_fork_waits_for_the_import_of_httpx(server: ScriptedServer) -> None:
     original = builtins.__import__
 
     def slow_import(name, *arguments, **options):
-        if name == "httpx" and not importing.is_set():
+        if name in {"httpx", "httpcore"}:
             importing.set()
-            time.sleep(0.2)
+            time.sleep(0.1)
         return original(name, *arguments, **options)
 
     builtins.__import__ = slow_import

@@ -3,7 +3,7 @@
 import email.utils
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater._retry import (
@@ -22,6 +22,7 @@ def schedule(
     return RetrySchedule(policy, lambda: chance)
 
 
+@settings(deadline=None)
 @given(failures=st.integers(1, 10**6), chance=st.floats(0, 1))
 def test_backoff_lies_between_nothing_and_its_cap(failures: int, chance: float) -> None:
     policy = RetryPolicy(max_retries=3, round_pause_s=5)
@@ -133,12 +134,14 @@ def test_retry_after_is_seconds_or_a_date(
     assert parse_retry_after(value, 100.0) == seconds
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_retry_after_may_be_any_text(value: str) -> None:
     wait_s = parse_retry_after(value, 0.0)
     assert wait_s is None or wait_s >= 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_retry_after_reads_the_dates_that_servers_write(seconds: int) -> None:
     date = email.utils.formatdate(seconds, usegmt=True)

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater import Response
@@ -94,6 +94,7 @@ def test_wait_that_the_server_asks_for_is_kept() -> None:
     )
 
 
+@settings(deadline=None)
 @given(status=st.integers(100, 999), body=st.binary(max_size=50))
 def test_any_answer_gets_a_verdict(status: int, body: bytes) -> None:
     assert isinstance(verdict_on(status, body), Taken | TryAgain | Refused | Foreign)

@@ -145,6 +145,21 @@ def test_damage_inside_the_file_is_found(
     assert path.read_bytes() == content
 
 
+def test_a_journal_without_its_tables_is_damaged(tmp_path: Path) -> None:
+    open_and_close(tmp_path)
+    change(tmp_path, "DROP TABLE seen")
+
+    with pytest.raises(JournalDamagedError, match="no such table"):
+        open_and_close(tmp_path)
+
+
+def test_a_directory_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+
+    with pytest.raises(JournalUnwritableError, match="unable to open"):
+        open_and_close(tmp_path)
+
+
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_a_log_without_its_database_is_left_alone(
     tmp_path: Path, *, is_empty: bool

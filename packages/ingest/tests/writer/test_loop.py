@@ -10,7 +10,7 @@ import pytest
 from clickhouse_driver.errors import ServerException
 
 from headwater_ingest.journal import Journal, JournalReader
-from headwater_ingest.rows import COLUMNS
+from headwater_ingest.rows import EVENT_ID
 from headwater_ingest.writer import loop as loop_module
 from headwater_ingest.writer.block import Insert
 from headwater_ingest.writer.control import Control
@@ -18,7 +18,6 @@ from headwater_ingest.writer.loop import WriterLoop
 from headwater_ingest.writer.progress import Progress
 from headwater_ingest.writer.protocol import WriterStatus
 
-EVENT_ID = [column.name for column in COLUMNS].index("event_id")
 YEAR_MS = 366 * 86_400_000
 
 Fill = Callable[..., list[UUID]]
@@ -39,7 +38,9 @@ class MemorySink:
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
-        self.stored.setdefault(insert.token, list(insert.columns[EVENT_ID]))
+        self.stored.setdefault(
+            insert.token, list(insert.columns[insert.names.index(EVENT_ID)])
+        )
 
     @property
     def ids(self) -> list[UUID]:

@@ -233,10 +233,21 @@ def test_a_writer_that_cannot_start_is_started_again(
 
     async def run() -> None:
         async with running(tmp_path, url) as writer:
-            await until(lambda: writer.restarts >= 3)
+            await until(lambda: writer.restarts >= 2)
             assert not writer.is_up
             monkeypatch.setattr(supervisor_module, "_COMMAND", ("/does/not/exist",))
-            await until(lambda: writer.restarts >= 5)
+            await until(lambda: writer.restarts >= 3)
+
+    asyncio.run(run())
+
+
+def test_a_writer_that_was_never_started_can_be_ended(
+    tmp_path: Path, url: ClickHouseUrl
+) -> None:
+    async def run() -> None:
+        writer = WriterSupervisor(settings_for(tmp_path, url))
+        await writer.kill()
+        await writer.drain(1)
 
     asyncio.run(run())
 

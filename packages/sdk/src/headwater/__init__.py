@@ -9,7 +9,6 @@
 """
 
 from headwater._client import Client
-from headwater._delivery import Stats
 from headwater._encoder import PersonId
 from headwater._errors import (
     BatchRefusedError,
@@ -30,7 +29,7 @@ from headwater._errors import (
     UndeliveredError,
 )
 from headwater._reporter import CapturedEvent
-from headwater._sender import FlushResult
+from headwater._results import FlushResult, Stats
 from headwater._transport import HttpTransport, Request, Response, Transport
 from headwater._version import __version__
 

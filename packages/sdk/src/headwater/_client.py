@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
-from headwater._delivery import Stats
 from headwater._encoder import PersonId, encode_event
 from headwater._errors import InvalidEventError, PropertyRefusedError
 from headwater._reporter import OnError, Reporter
-from headwater._sender import FlushResult, Sender
+from headwater._results import FlushResult, Stats
+from headwater._sender import Sender
 from headwater._settings import Settings
 from headwater._transport import HttpTransport, Transport
 from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY

@@ -25,6 +25,7 @@ from headwater._errors import (
     UndeliveredError,
 )
 from headwater._queue import EventQueue, Ticket
+from headwater._results import Stats
 from headwater._retry import RetryPolicy, RetrySchedule
 from headwater._settings import Settings
 from headwater._verdict import Foreign, Refused, Taken, TryAgain, Verdict
@@ -38,27 +39,6 @@ class Report:
 
     error: ReportedError
     events: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What became of the events of a client, so far.
-
-    Always `captured == delivered + queued + sum(lost.values())`.
-
-    Attributes:
-        captured: Events that the application gave us.
-        delivered: Events that the server has.
-        queued: Events that wait, those on their way included.
-        lost: Events that the server will never get, by reason.
-        refused_properties: Properties that events had to go without.
-    """
-
-    captured: int
-    delivered: int
-    queued: int
-    lost: dict[LossReason, int]
-    refused_properties: int
 
 
 class _Identified(msgspec.Struct):
@@ -111,9 +91,17 @@ class Delivery:
         return len(self._queue)
 
     @property
-    def has_news(self) -> bool:
-        """The event just taken may have made something due, or will."""
-        return self._queue.pending in (1, self._trigger)
+    def pending(self) -> int:
+        """How many events are in no batch yet."""
+        return self._queue.pending
+
+    def has_news_since(self, pending: int) -> bool:
+        """Tells whether what came since then makes something due, now or later.
+
+        Args:
+            pending: How many events were pending then.
+        """
+        return pending == 0 or pending < self._trigger <= self._queue.pending
 
     @property
     def stats(self) -> Stats:

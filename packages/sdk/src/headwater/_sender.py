@@ -9,12 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from headwater import _lifecycle
 from headwater._batch import FrozenBatch, compress
-from headwater._delivery import Delivery, Report, Stats
+from headwater._delivery import Delivery, Report
 from headwater._errors import (
     LossError,
     PropertyRefusedError,
@@ -23,6 +22,7 @@ from headwater._errors import (
 )
 from headwater._queue import Ticket
 from headwater._reporter import Reporter, logger
+from headwater._results import FlushResult, Stats
 from headwater._settings import Settings
 from headwater._transport import Request, Transport
 from headwater._verdict import TryAgain, Verdict, judge
@@ -30,23 +30,6 @@ from headwater._version import SDK_NAME, __version__
 from headwater_schema.ids import new_batch_id
 
 _LONGEST_WAIT_S: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class FlushResult:
-    """What became of the events that were queued when the call was made.
-
-    Attributes:
-        delivered: The server has them.
-        lost: The server will never get them; `on_error` was told why.
-        queued: They still wait: delivery has failed for now, or the time is up.
-        timed_out: The time was up before all were settled.
-    """
-
-    delivered: int
-    lost: int
-    queued: int
-    timed_out: bool
 
 
 class Sender:
@@ -73,6 +56,7 @@ class Sender:
         self._settled = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._is_stopped = False
+        self._is_reporting = False
         self._rounds_when_retired: int | None = None
         self._delivery = Delivery(
             self._settings, new_batch_id=new_batch_id, random=random.random
@@ -102,10 +86,11 @@ class Sender:
         """
         delivery = self._delivery
         with self._lock:
+            pending = delivery.pending
             report = delivery.take(event, time.monotonic())
             if report is None and self._thread is None:
                 report = self._start_thread()
-            if delivery.has_news:
+            if delivery.has_news_since(pending):
                 self._wake.notify()
         if report is None:
             return True
@@ -193,8 +178,11 @@ class Sender:
             timeout_s = 0.0
 
         def is_over() -> bool:
+            if self._thread is None:
+                return True
             has_failed = gives_up and self._delivery.failed_rounds > rounds
-            return not ticket.queued or has_failed or self._thread is None
+            # Who waits wants to have been told of the faults when it is over.
+            return (not ticket.queued or has_failed) and not self._is_reporting
 
         # This order of comparisons makes 0 of a NaN.
         timeout_s = max(0.0, min(timeout_s, threading.TIMEOUT_MAX))
@@ -209,14 +197,16 @@ class Sender:
         thread = threading.Thread(
             target=self._run, name="headwater-sender", daemon=True
         )
+        # A signal handler that captures may have started one since the caller looked.
+        if self._thread is not None:
+            return None
+        self._thread = thread
         try:
             thread.start()
         except RuntimeError as error:
-            why = (
-                f"cannot start the sending thread: {error}; the next event tries again"
-            )
+            self._thread = None
+            why = f"cannot start a thread: {error}; the next event tries again"
             return Report(UnavailableError(why), ())
-        self._thread = thread
         _lifecycle.watch_process_end()
         return None
 
@@ -236,10 +226,12 @@ class Sender:
                 was_failing = self._delivery.is_failing
                 reports = self._delivery.conclude(batch, verdict, time.monotonic())
                 is_failing = self._delivery.is_failing
+                self._is_reporting = True
             if was_failing and not is_failing:
                 self._reporter.announce_recovery()
             self._report(reports)
             with self._lock:
+                self._is_reporting = False
                 self._settled.notify_all()
         self._close_transport()
 

@@ -4,6 +4,7 @@ A transport carries a finished request and brings back the answer, whatever it s
 it neither retries nor judges. It is used by one thread at a time.
 """
 
+import codecs
 import os
 import time
 from collections.abc import Mapping
@@ -79,6 +80,9 @@ class HttpTransport:
         with fork_guard:
             import httpx  # noqa: PLC0415 - by the sending thread only, see above
 
+            # Finding a host would import this in the midst of it.
+            codecs.lookup("idna")
+
         try:
             with self._connected().stream(
                 "POST", self._url, headers=dict(request.headers), content=request.body
@@ -95,17 +99,23 @@ class HttpTransport:
         self._client = None
 
     def _connected(self) -> "httpx.Client":
-        import httpx  # noqa: PLC0415 - as above, and done by then
-
         if self._client is None or self._pid != os.getpid():
             # After a fork the connection is the parent's; its locks may be held by
             # a thread that does not exist here, so it is dropped, not closed.
+            self._client = self._connect()
             self._pid = os.getpid()
-            self._client = httpx.Client(
+        return self._client
+
+    def _connect(self) -> "httpx.Client":
+        # httpx imports more when it makes a client, and OpenSSL loads certificates
+        # with a lock held: neither survives a fork half done.
+        with fork_guard:
+            import httpx  # noqa: PLC0415
+
+            return httpx.Client(
                 timeout=self._timeout_s,
                 limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_S),
             )
-        return self._client
 
     def _read(self, answer: "httpx.Response") -> bytes:
         """Reads what an answer of ours can have, and not for longer than allowed."""

@@ -47,7 +47,7 @@ class Allowance:
         self.work -= size
 
     def open(self, collection: Sized) -> int:
-        """Takes what a collection costs by itself, and a byte for each item.
+        """Takes what a collection costs by itself, and two bytes for each item.
 
         Returns:
             How many items to read, whatever the collection may yield.
@@ -56,7 +56,7 @@ class Allowance:
             RefusedValueError: They cannot fit; not one of them was read.
         """
         length = len(collection)
-        self.spend(1 + length)
+        self.spend(1 + 2 * length)
         return length
 
     def give_back(self, room: int) -> None:

@@ -17,7 +17,12 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class Sdk(Struct, omit_defaults=True, frozen=True):
-    """Which library made the batch."""
+    """Which library made the batch.
+
+    Attributes:
+        name: Its name, such as `headwater-python`.
+        version: Its version.
+    """
 
     name: Name
     version: str = ""
@@ -44,7 +49,11 @@ class Envelope(Struct, omit_defaults=True, frozen=True, kw_only=True):
 
 
 class Batch(Envelope, omit_defaults=True, frozen=True, kw_only=True):
-    """Body of `POST /ingest-events`."""
+    """Body of `POST /ingest-events`.
+
+    Attributes:
+        events: What happened, in the order of the client.
+    """
 
     events: Annotated[list[Event], Meta(max_length=MAX_BATCH_EVENTS)]
 
@@ -84,7 +93,13 @@ class BatchResult(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The answer to a batch that was taken, always with status 200."""
+    """The answer to a batch that was taken, always with status 200.
+
+    Attributes:
+        success: Always true.
+        data: What became of the events.
+        meta: Nothing yet; a newer service may say more here.
+    """
 
     success: bool = True
     data: BatchResult
@@ -92,7 +107,12 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class ErrorBody(Struct, frozen=True):
-    """Code and message, in the place where some clients look for them."""
+    """Code and message, in the place where some clients look for them.
+
+    Attributes:
+        code: The same as `code` beside `error`.
+        message: The same as `message` beside `error`.
+    """
 
     code: str
     message: str
@@ -102,8 +122,15 @@ class ErrorAnswer(Struct, frozen=True, kw_only=True):
     """The answer to a request of which nothing was stored.
 
     It says the same in three ways, since clients of other products read one of
-    `error.message`, `message` and `detail`. The code is a member of `ErrorCode`, as
-    plain text for the sake of older clients.
+    `error.message`, `message` and `detail`.
+
+    Attributes:
+        success: Always false.
+        error: Code and message once more.
+        code: Why, a member of `ErrorCode`; as plain text, so that a client can read
+            the codes of a service that is newer than itself.
+        message: What is wrong and what to do, for a person to read.
+        detail: The same as `message`.
     """
 
     success: bool = False

@@ -72,7 +72,8 @@ CREATE TABLE seen (
 );
 """
 
-_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Our statements are right, so a plain error means that the tables are not.
+_DAMAGED: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def open_for_service(directory: Path) -> sqlite3.Connection:
@@ -155,6 +156,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, checkpoint_pages: int) 
     _check_format(connection, path)
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS keeps data in the drive's cache
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

@@ -122,8 +122,7 @@ class Journal:
             JournalUnwritableError: If the disk cannot be read.
             JournalClosedError: If the journal is closing.
         """
-        if self._is_closed:
-            raise JournalClosedError("the journal is closing: ask another node")
+        self._refuse_closed()
         return await self._commits.look(lambda store: store.read_answer(batch_id))
 
     def status(self) -> JournalStatus:
@@ -138,6 +137,17 @@ class Journal:
             window_events=self._window.events,
             window_from_ms=self._window.from_ms,
         )
+
+    async def refresh(self) -> JournalStatus:
+        """Return how the journal is now, after looking into the file.
+
+        Raises:
+            JournalUnwritableError: If the disk cannot be read.
+            JournalClosedError: If the journal is closing.
+        """
+        self._refuse_closed()
+        await self._commits.look(Store.read_backlog)
+        return self.status()
 
     def close(self) -> None:
         """Commit what is queued, and close. Blocks; call it off the loop.
@@ -155,9 +165,12 @@ class Journal:
             )
         self._lock.release()
 
-    def _admit(self) -> None:
+    def _refuse_closed(self) -> None:
         if self._is_closed:
             raise JournalClosedError("the journal is closing: send to another node")
+
+    def _admit(self) -> None:
+        self._refuse_closed()
         if self._commits.problem is not None:
             raise JournalUnwritableError(str(self._commits.problem))
         waiting = self._commits.waiting_bytes

@@ -2,52 +2,40 @@
 
 import fcntl
 import os
-import time
 from pathlib import Path
 
 from headwater_ingest.errors import JournalLockedError, JournalUnwritableError
-
-_LOOK_AGAIN_S = 0.05
 
 
 class FileLock:
     """The lock on one file, held from construction to `release`."""
 
-    def __init__(self, path: Path, *, wait_s: float = 0) -> None:
+    def __init__(self, path: Path) -> None:
         """Take the lock.
 
         Args:
             path: The file; it is made when it is not there.
-            wait_s: How long to wait for another process to let it go.
 
         Raises:
-            JournalLockedError: If another process still has it.
+            JournalLockedError: If another process has it.
             JournalUnwritableError: If the file cannot be made.
         """
         self._fd = _open(path)
-        deadline = time.monotonic() + wait_s
-        while not self._try():
-            if time.monotonic() >= deadline:
-                holder = os.read(self._fd, 20).decode(errors="replace").strip()
-                os.close(self._fd)
-                raise JournalLockedError(
-                    f"{path.parent} is in use by process {holder or 'unknown'}: stop "
-                    "that one, or set HEADWATER_DATA_DIR to another directory"
-                )
-            time.sleep(_LOOK_AGAIN_S)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._fd, 20).decode(errors="replace").strip()
+            os.close(self._fd)
+            raise JournalLockedError(
+                f"{path.parent} is in use by process {holder or 'unknown'}: stop that "
+                "one, or set HEADWATER_DATA_DIR to another directory"
+            ) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let the lock go. The file stays: removing it would let two in."""
         os.close(self._fd)
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def _open(path: Path) -> int:

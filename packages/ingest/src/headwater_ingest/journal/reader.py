@@ -65,15 +65,12 @@ class _Pending:
 class JournalReader:
     """The only reader of a journal that freezes and deletes. For one thread."""
 
-    def __init__(
-        self, directory: Path, *, clock: Clock | None = None, wait_s: float = 0
-    ) -> None:
+    def __init__(self, directory: Path, *, clock: Clock | None = None) -> None:
         """Open the journal that the service has made.
 
         Args:
             directory: The data directory.
             clock: Milliseconds since 1970.
-            wait_s: How long to wait for an earlier reader to end.
 
         Raises:
             JournalLockedError: If another reader has it.
@@ -82,7 +79,7 @@ class JournalReader:
         """
         self._path = directory / FILE_NAME
         self._clock = clock or start_clock()
-        self._lock = FileLock(directory / _LOCK_NAME, wait_s=wait_s)
+        self._lock = FileLock(directory / _LOCK_NAME)
         try:
             self._connection = open_for_writer(directory)
         except BaseException:

@@ -1,9 +1,13 @@
-"""Turns the columns of a block into INSERTs that ClickHouse can take.
+"""Turns the rows of a block into INSERTs that ClickHouse can take.
+
+A column that has its default in every row is left out: the table has the same default,
+and the driver and the server spend 0.1 µs per row on each such column (20 of them for
+most events).
 
 ClickHouse makes a part per partition, the partition is the month, and it refuses an
 INSERT with more than 100 of them. A block spans more only when somebody sends history.
-It is then cut by calendar year, in a way that depends on its rows alone: a block that
-is sent again is cut into the same INSERTs with the same tokens.
+It is then cut by calendar year. All this depends on the rows of the block alone: when
+it is sent again, it becomes the same INSERTs with the same tokens.
 """
 
 from collections.abc import Sequence
@@ -11,13 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from headwater_ingest.rows import COLUMNS
+from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_columns
+
+TIMESTAMP: Final = "timestamp"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMESTAMP: Final = [column.name for column in COLUMNS].index("timestamp")
-
-Columns = Sequence[list[Any]]
-"""One full list per column, in the order of `COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class Insert:
 
     Attributes:
         token: What ClickHouse knows them by; the same rows have the same token.
-        columns: Their values.
+        names: The columns that are sent, in the order of the table.
+        columns: The values of each.
     """
 
     token: str
-    columns: Columns
+    names: tuple[str, ...]
+    columns: list[list[Any]]
 
     @property
     def row_count(self) -> int:
@@ -38,18 +42,37 @@ class Insert:
         return len(self.columns[0])
 
 
-def cut_by_year(columns: Columns, token: str) -> list[Insert]:
-    """Return one INSERT, or one per year in order when the rows span several."""
-    times = columns[_TIMESTAMP]
+def make_inserts(sets: Sequence[Rows], token: str) -> list[Insert]:
+    """Return one INSERT, or one per year in order when the rows span several.
+
+    Args:
+        sets: The rows of the block.
+        token: The token of the block.
+    """
+    used = {EVENT_ID, TIMESTAMP}.union(*(each.constants for each in sets))
+    used.update(*(each.varying for each in sets))
+    names = tuple(column.name for column in COLUMNS if column.name in used)
+    merged = zip(COLUMNS, merge_columns(sets), strict=True)
+    columns = [values for column, values in merged if column.name in used]
+    return _cut_by_year(Insert(token, names, columns))
+
+
+def _cut_by_year(insert: Insert) -> list[Insert]:
+    times = insert.columns[insert.names.index(TIMESTAMP)]
     if _year_of(min(times)) == _year_of(max(times)):
-        return [Insert(token, columns)]
+        return [insert]
     rows_of: dict[int, list[int]] = {}
     for row, time_ms in enumerate(times):
         rows_of.setdefault(_year_of(time_ms), []).append(row)
     return [
-        Insert(f"{token}/{year}", [[column[row] for row in rows] for column in columns])
+        _take(insert, rows, f"{insert.token}/{year}")
         for year, rows in sorted(rows_of.items())
     ]
+
+
+def _take(insert: Insert, rows: Sequence[int], token: str) -> Insert:
+    columns = [[column[row] for row in rows] for column in insert.columns]
+    return Insert(token, insert.names, columns)
 
 
 def _year_of(time_ms: int) -> int:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from headwater_ingest.journal import Block
-from headwater_ingest.rows import decode_rows, merge_columns
-from headwater_ingest.writer.block import Insert, cut_by_year
+from headwater_ingest.rows import decode_rows
+from headwater_ingest.writer.block import Insert, make_inserts
 from headwater_ingest.writer.classify import FailureKind, classify
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.progress import Progress
@@ -106,9 +106,8 @@ class WriterLoop:
         block = self._source.next_block(self._block_rows, max_age_ms)
         if block is None:
             return False
-        blobs = self._source.read(block)
-        columns = merge_columns([decode_rows(blob) for blob in blobs])
-        for insert in cut_by_year(columns, block.token):
+        sets = [decode_rows(blob) for blob in self._source.read(block)]
+        for insert in make_inserts(sets, block.token):
             self._sink.insert(insert)
         self._source.checkpoint(block)
         self._progress.note_block(block.row_count)

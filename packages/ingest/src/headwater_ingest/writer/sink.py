@@ -2,16 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from headwater_ingest.clickhouse.client import Client
-from headwater_ingest.rows import COLUMNS
 from headwater_ingest.writer.block import Insert
-
-INSERT: Final = "INSERT INTO events ({}) VALUES".format(
-    ", ".join(column.name for column in COLUMNS)
-)
-"""The columns are named, so a table that has more of them takes the rows as well."""
 
 
 class ClickHouseSink:
@@ -46,7 +39,7 @@ class ClickHouseSink:
         started = time.perf_counter()
         try:
             client.execute(
-                INSERT,
+                f"INSERT INTO events ({', '.join(insert.names)}) VALUES",
                 insert.columns,
                 columnar=True,
                 settings={"insert_deduplication_token": insert.token},

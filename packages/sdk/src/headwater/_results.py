@@ -1,0 +1,43 @@
+"""What the application is told about its events: in numbers."""
+
+from dataclasses import dataclass
+
+from headwater._errors import LossReason
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """What became of the events that were queued when the call was made.
+
+    Attributes:
+        delivered: The server has them.
+        lost: The server will never get them; `on_error` was told why.
+        queued: They still wait: delivery has failed for now, or the time is up.
+        timed_out: The time was up before all were settled.
+    """
+
+    delivered: int
+    lost: int
+    queued: int
+    timed_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What became of the events of a client, so far.
+
+    Always `captured == delivered + queued + sum(lost.values())`.
+
+    Attributes:
+        captured: Events that the application gave us.
+        delivered: Events that the server has.
+        queued: Events that wait, those on their way included.
+        lost: Events that the server will never get, by reason.
+        refused_properties: Properties that events had to go without.
+    """
+
+    captured: int
+    delivered: int
+    queued: int
+    lost: dict[LossReason, int]
+    refused_properties: int
