@@ -5,12 +5,12 @@ The form of the file is described at the head of `data/sources.toml`.
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from headwater_ingest.enrich.packaged import read_packaged
 from headwater_ingest.enrich.sources import Category, Source, SourceTable
 from headwater_ingest.errors import DataFileError
 
@@ -57,8 +57,7 @@ def load_sources(path: Path) -> SourceTable:
 
 @cache
 def _packaged_rows() -> tuple[Source, ...]:
-    data = files("headwater_ingest.enrich") / "data" / "sources.toml"
-    return tuple(_read_rows(data.read_bytes()))
+    return tuple(_read_rows(read_packaged("sources.toml").encode()))
 
 
 def _read_rows(content: bytes) -> Iterator[Source]:
