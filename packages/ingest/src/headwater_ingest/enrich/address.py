@@ -75,11 +75,8 @@ def read_client(
     address = read_address(peer)
     if peer and (address is None or address not in trusted):
         return Client(str(address or peer), "")
-    named = _named_client(headers)
-    return Client(
-        _cut_port(named[:MAX_ADDRESS_CHARS]) if named else str(address or peer),
-        headers.get(IP_CLASS_HEADER, ""),
-    )
+    named = _cut_port(_named_client(headers)[:MAX_ADDRESS_CHARS])
+    return Client(named or str(address or peer), headers.get(IP_CLASS_HEADER, ""))
 
 
 def _named_client(headers: Mapping[str, str]) -> str:
