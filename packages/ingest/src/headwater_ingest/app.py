@@ -165,4 +165,4 @@ async def _stop(node: Node, server: HttpServer, settings: Settings) -> None:
     await server.close()
     drain_seconds = settings.drain_seconds
     await lifecycle.bounded(node.storage.drain(drain_seconds), drain_seconds + 5)
-    _log.info("stopped", rows_left=node.journal.status().rows_pending)
+    _log.info("stopped", rows_left=(await node.journal.refresh()).rows_pending)

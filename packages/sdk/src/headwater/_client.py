@@ -128,14 +128,25 @@ class Client:
         Returns:
             The event's id, or None if it could not be queued.
         """
-        return self._take(
-            event,
-            distinct_id,
-            properties,
-            groups=groups,
-            timestamp=timestamp,
-            event_id=event_id,
-        )
+        try:
+            event_id, payload, refused = encode_event(
+                event,
+                distinct_id,
+                properties,
+                groups=groups,
+                timestamp=timestamp,
+                event_id=event_id,
+                now_ms=time.time_ns() // 1_000_000,
+            )
+        except InvalidEventError as error:
+            self._sender.refuse(error)
+            return None
+        except Exception as error:  # noqa: BLE001 - nothing is raised into the application
+            self._sender.refuse(InvalidEventError(f"reading it raised {error!r}"))
+            return None
+        if refused:
+            self._sender.report_refused(PropertyRefusedError(event, refused), payload)
+        return event_id if self._sender.put(payload) else None
 
     def identify(
         self,
@@ -155,9 +166,9 @@ class Client:
             The event's id, or None if it could not be queued.
         """
         stated = {"$set": properties, "$set_once": set_once}
-        return self._take(
-            IDENTIFY,
+        return self.capture(
             distinct_id,
+            IDENTIFY,
             {key: value for key, value in stated.items() if value is not None},
         )
 
@@ -177,9 +188,9 @@ class Client:
         Returns:
             The event's id, or None if it could not be queued.
         """
-        return self._take(
-            GROUP_IDENTIFY,
+        return self.capture(
             group_key,
+            GROUP_IDENTIFY,
             {
                 "$group_type": group_type,
                 "$group_key": group_key,
@@ -197,7 +208,7 @@ class Client:
         Returns:
             The event's id, or None if it could not be queued.
         """
-        return self._take(CREATE_ALIAS, distinct_id, {"alias": alias})
+        return self.capture(distinct_id, CREATE_ALIAS, {"alias": alias})
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Sends everything queued before this call, and waits for it.
@@ -249,33 +260,3 @@ class Client:
     ) -> None:
         """Shut down, whether or not there was an error."""
         self.shutdown()
-
-    def _take(  # noqa: PLR0913 - the parts of an event
-        self,
-        event: str,
-        distinct_id: PersonId,
-        properties: Mapping[str, object] | None,
-        *,
-        groups: Mapping[str, PersonId] | None = None,
-        timestamp: datetime | None = None,
-        event_id: str | UUID | None = None,
-    ) -> str | None:
-        try:
-            event_id, payload, refused = encode_event(
-                event,
-                distinct_id,
-                properties,
-                groups=groups,
-                timestamp=timestamp,
-                event_id=event_id,
-                now_ms=time.time_ns() // 1_000_000,
-            )
-        except InvalidEventError as error:
-            self._sender.refuse(error)
-            return None
-        except Exception as error:  # noqa: BLE001 - nothing is raised into the application
-            self._sender.refuse(InvalidEventError(f"reading it raised {error!r}"))
-            return None
-        if refused:
-            self._sender.report_refused(PropertyRefusedError(event, refused), payload)
-        return event_id if self._sender.put(payload) else None

@@ -61,17 +61,14 @@ class EventQueue:
         self._appended = 0
         self._length = 0
         self._bytes = 0
+        self.pending = 0
+        """How many events are in no batch yet."""
         self.pending_bytes = 0
         self.waiting_since: float | None = None
         """Since when the oldest pending event may have been waiting."""
 
     def __len__(self) -> int:
         return self._length
-
-    @property
-    def pending(self) -> int:
-        """How many events are in no batch yet."""
-        return len(self._pending)
 
     @property
     def front(self) -> FrozenBatch | None:
@@ -102,6 +99,7 @@ class EventQueue:
         self._appended += 1
         self._length += 1
         self._bytes += size
+        self.pending += 1
         self.pending_bytes += size
         return lost
 
@@ -121,6 +119,7 @@ class EventQueue:
                 break
             size += len(pending[0]) + 1
             events.append(pending.popleft())
+        self.pending -= len(events)
         self.pending_bytes -= size - len(events) + 1
         if not pending:
             self.waiting_since = None
@@ -170,7 +169,7 @@ class EventQueue:
             ticket.queued = 0
         self._frozen.clear()
         self._pending.clear()
-        self._length = self._bytes = self.pending_bytes = 0
+        self._length = self._bytes = self.pending = self.pending_bytes = 0
         self.waiting_since = None
         return events
 
@@ -195,6 +194,7 @@ class EventQueue:
             event = pending.popleft()
             for ticket in self._tickets:
                 ticket.count(first, delivered=0, lost=1)
+            self.pending -= 1
             self.pending_bytes -= len(event)
             self._remove((event,))
             lost.append(event)
@@ -202,7 +202,7 @@ class EventQueue:
 
     def _has_room_without_pending(self, size: int) -> bool:
         return (
-            self._length - len(self._pending) < self._max_events
+            self._length - self.pending < self._max_events
             and self._bytes - self.pending_bytes + size <= self._max_bytes
         )
 

@@ -1,0 +1,55 @@
+"""The README is true: its snippets run, its table of options is that of the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headwater import Client
+
+if TYPE_CHECKING:
+    from packages.sdk.tests.conftest import ScriptedServer
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_snippets_run_and_their_events_arrive(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, object] = {}
+    for snippet in SNIPPETS:
+        exec(snippet.replace("https://events.example.com", server.url), names)
+    assert server.received.events == [
+        "order_completed",
+        "$identify",
+        "$groupidentify",
+        "$create_alias",
+        "invited",
+        "refunded",
+    ]
+    printed = capsys.readouterr().out
+    assert printed.startswith("6 0 0 False\n")
+    assert "0 events lost, invalid_event" in printed
+    assert "captured=1" in printed
+
+
+def test_table_names_every_option_and_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", README, re.MULTILINE))
+    parameters = inspect.signature(Client).parameters.values()
+    options = {each.name: each.default for each in parameters if each.kind == 3}
+    assert list(rows) == list(options)
+    assert options.pop("transport") is None
+    for name, default in options.items():
+        shown = rows[name].strip("`").replace(",", "")
+        number, mebi, _ = shown.partition(" MiB")
+        assert str(default) == (str(int(number) * 1024**2) if mebi else shown)
+
+
+@pytest.mark.parametrize("name", list(inspect.signature(Client).parameters))
+def test_docstring_describes_every_option(name: str) -> None:
+    assert f"\n    {name}: " in (inspect.getdoc(Client) or "")
