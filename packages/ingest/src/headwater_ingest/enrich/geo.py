@@ -59,7 +59,7 @@ class RegistryCountries:
         address = read_address(ip)
         if address is None:
             return NOWHERE
-        country = iptocc.country_code(str(address))
+        country = iptocc.country_code(str(address) if ":" in ip else ip)
         return Place(country, "", "", 0) if country else NOWHERE
 
 

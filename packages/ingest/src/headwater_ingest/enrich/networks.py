@@ -51,22 +51,17 @@ def read_network(text: str) -> Network:
 
 
 class NetworkSet:
-    """A set of networks that tells whether an address is in one of them. Immutable."""
+    """A set of networks that tells whether an address is in one of them. Immutable.
 
-    __slots__ = ("_prefixes", "_singles")
+    It takes one look-up per prefix length, however many networks there are.
+    """
+
+    __slots__ = ("_v4", "_v6")
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         networks = tuple(networks)
-        self._singles = frozenset(
-            network.network_address
-            for network in networks
-            if network.prefixlen == network.max_prefixlen
-        )
-        self._prefixes = tuple(
-            (network.version, int(network.netmask), int(network.network_address))
-            for network in networks
-            if network.prefixlen < network.max_prefixlen
-        )
+        self._v4 = _group_by_mask(each for each in networks if each.version == 4)
+        self._v6 = _group_by_mask(each for each in networks if each.version == 6)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
@@ -78,16 +73,23 @@ class NetworkSet:
         return cls(read_network(text) for text in texts)
 
     def __contains__(self, address: Address) -> bool:
-        if address in self._singles:
-            return True
-        version, number = address.version, int(address)
-        return any(
-            version == each and number & mask == first
-            for each, mask, first in self._prefixes
-        )
+        number = int(address)
+        for mask, firsts in self._v4 if address.version == 4 else self._v6:
+            if number & mask in firsts:
+                return True
+        return False
 
     def __bool__(self) -> bool:
-        return bool(self._singles or self._prefixes)
+        return bool(self._v4 or self._v6)
+
+
+def _group_by_mask(networks: Iterable[Network]) -> tuple[tuple[int, set[int]], ...]:
+    """Returns the first addresses of networks by their mask, as numbers."""
+    groups: dict[int, set[int]] = {}
+    for network in networks:
+        firsts = groups.setdefault(int(network.netmask), set())
+        firsts.add(int(network.network_address))
+    return tuple(groups.items())
 
 
 @lru_cache(maxsize=8192)

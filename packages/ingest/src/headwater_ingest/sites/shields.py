@@ -32,15 +32,24 @@ class Patterns:
     __slots__ = ("_texts", "_wild")
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
-        pieces = [tuple(_WILDCARD.split(pattern)) for pattern in patterns]
+        pieces = [_WILDCARD.split(pattern) for pattern in patterns]
         self._texts = frozenset(each[0] for each in pieces if len(each) == 1)
-        self._wild = tuple(each for each in pieces if len(each) > 1)
+        self._wild = tuple(
+            (each[0], tuple(each[1:-1]), each[-1]) for each in pieces if len(each) > 1
+        )
 
     def matches(self, text: str) -> bool:
         """Tells whether one of the patterns matches all of `text`."""
-        return text in self._texts or any(
-            _has_pieces(text, each) for each in self._wild
-        )
+        if text in self._texts:
+            return True
+        for first, middle, last in self._wild:
+            if (
+                text.startswith(first)
+                and text.endswith(last)
+                and _has_between(text, middle, len(first), len(text) - len(last))
+            ):
+                return True
+        return False
 
     def __bool__(self) -> bool:
         return bool(self._texts or self._wild)
@@ -107,18 +116,14 @@ class Shields:
         return bool(self.hostnames) and not self.hostnames.matches(hostname)
 
 
-def _has_pieces(text: str, pieces: tuple[str, ...]) -> bool:
-    """Tells whether `text` begins and ends with the outer pieces, the others between.
+def _has_between(text: str, pieces: tuple[str, ...], place: int, end: int) -> bool:
+    """Tells whether `text` has the pieces one after the other from `place` to `end`.
 
     Taking the leftmost place for each is enough: it leaves most room for the next.
     """
-    first, *middle, last = pieces
-    place, end = len(first), len(text) - len(last)
-    if place > end or not (text.startswith(first) and text.endswith(last)):
-        return False
-    for piece in middle:
+    for piece in pieces:
         place = text.find(piece, place, end)
         if place < 0:
             return False
         place += len(piece)
-    return True
+    return place <= end
