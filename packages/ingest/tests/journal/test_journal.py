@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -466,3 +467,19 @@ def test_row_numbers_go_on_after_everything_was_drained(
     assert block is not None
     assert (block.first_row, block.last_row) == (5, 6)
     assert block.token == f"{journal.uuid}/5-6"
+
+
+def test_rows_that_nobody_can_send_again_are_stored_and_not_remembered(
+    tmp_path: Path, make_entry: MakeEntry, append: Append
+) -> None:
+    ours = replace(make_entry(3), batch_id=b"")
+    with closing(Journal.open(tmp_path, max_bytes=1 << 20)) as journal:
+        receipts = append(journal, ours, make_entry(2), ours)
+
+        assert receipts == [Committed(), Committed(), Committed()]
+        assert journal.status().window_events == 2
+    with closing(JournalReader(tmp_path)) as reader:
+        block = reader.next_block(1000, 0)
+
+    assert block is not None
+    assert (block.first_row, block.last_row) == (1, 8)

@@ -23,7 +23,8 @@ class Entry:
 
     Attributes:
         site_id: The site that sent it.
-        batch_id: 16 bytes, the same on every retry.
+        batch_id: 16 bytes, the same on every retry; empty for rows that nobody can
+            send again, because their ids are ours. Those are not remembered.
         event_ids: The ids of the rows, 16 bytes each, in the order of the rows.
         rows: What `encode_rows` made of the rows; empty when there are none.
         row_count: How many rows that are.

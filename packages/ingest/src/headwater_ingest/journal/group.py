@@ -74,6 +74,9 @@ class GroupBuilder:
 
     def add(self, entry: Entry) -> Receipt:
         """Take what is new in an entry, and say what that is."""
+        if not entry.batch_id:
+            self._take_rows(entry.rows, entry.row_count)
+            return _COMMITTED
         stored = self._find_answer(entry.batch_id)
         if stored is not None and stored.ids_digest == entry.ids_digest:
             return Repeated(stored)
@@ -94,12 +97,14 @@ class GroupBuilder:
     def _take(
         self, entry: Entry, ids: set[bytes], *, rows: bytes, answer: bytes
     ) -> None:
-        group = self.group
         if ids:
-            group.blobs.append(rows)
-            group.row_count += len(ids)
-            group.event_ids |= ids
-        group.answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
+            self._take_rows(rows, len(ids))
+            self.group.event_ids |= ids
+        self.group.answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
+
+    def _take_rows(self, rows: bytes, count: int) -> None:
+        self.group.blobs.append(rows)
+        self.group.row_count += count
 
     def _find_answer(self, batch_id: bytes) -> StoredAnswer | None:
         return self.group.answers.get(batch_id) or self._read_answer(batch_id)

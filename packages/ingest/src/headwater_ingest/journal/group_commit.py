@@ -155,7 +155,7 @@ class CommitThread:
     def _write(self, entries: Iterable[Entry]) -> list[Receipt]:
         builder = GroupBuilder(self._store.window, self._store.read_answer)
         receipts = [builder.add(entry) for entry in entries]
-        if builder.group.answers:
+        if builder.group.answers or builder.group.row_count:
             self._store.write(builder.group, self._clock())
             self._note_success()
         return receipts

@@ -85,19 +85,14 @@ class Store:
         body = group.encode_body() if group.row_count else b""
         answers = group.encode_answers()
         with transaction(self._connection):
-            self._insert(group, at_ms, body=body, answers=answers)
+            self._insert_chunk(group, at_ms, body)
+            self._insert_seen(group, at_ms, answers)
             forgotten = self._forget()
-        seq, self._next_seq = self._next_seq, self._next_seq + 1
         self._next_row += group.row_count
         self._next_byte += len(body)
         self._oldest_seq = forgotten
-        self.window.add(
-            seq,
-            at_ms,
-            event_ids=group.event_ids,
-            batch_ids=group.answers,
-            answer_bytes=len(answers),
-        )
+        if group.answers:
+            self._remember(group, at_ms, answer_bytes=len(answers))
 
     def probe(self) -> None:
         """Write something to the disk and sync it, to see whether it can be done."""
@@ -115,7 +110,17 @@ class Store:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._connection.close()
 
-    def _insert(self, group: Group, at_ms: int, *, body: bytes, answers: bytes) -> None:
+    def _remember(self, group: Group, at_ms: int, *, answer_bytes: int) -> None:
+        self.window.add(
+            self._next_seq,
+            at_ms,
+            event_ids=group.event_ids,
+            batch_ids=group.answers,
+            answer_bytes=answer_bytes,
+        )
+        self._next_seq += 1
+
+    def _insert_chunk(self, group: Group, at_ms: int, body: bytes) -> None:
         if group.row_count:
             self._connection.execute(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
@@ -128,11 +133,14 @@ class Store:
                     body,
                 ),
             )
-        event_ids, batch_ids = b"".join(group.event_ids), b"".join(group.answers)
-        self._connection.execute(
-            "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
-            (self._next_seq, at_ms, event_ids, batch_ids, answers),
-        )
+
+    def _insert_seen(self, group: Group, at_ms: int, answers: bytes) -> None:
+        if group.answers:
+            event_ids, batch_ids = b"".join(group.event_ids), b"".join(group.answers)
+            self._connection.execute(
+                "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
+                (self._next_seq, at_ms, event_ids, batch_ids, answers),
+            )
 
     def _forget(self) -> int:
         """Delete some rows that the window has dropped; return the first that stays."""
