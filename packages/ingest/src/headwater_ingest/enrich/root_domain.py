@@ -29,10 +29,7 @@ def _root_domain(hostname: str) -> str:
     hostname = hostname.lower()
     if _may_be_address(hostname) and read_address(hostname) is not None:
         return hostname
-    try:
-        return _suffixes().privatesuffix(hostname) or hostname
-    except UnicodeError:  # a lone surrogate
-        return hostname
+    return _suffixes().privatesuffix(hostname) or hostname
 
 
 def _may_be_address(hostname: str) -> bool:
