@@ -20,6 +20,7 @@ from headwater_ingest.visitors.sessions import (
     Visit,
     continues,
 )
+from headwater_schema.outcomes import Reason
 
 MAX_SESSIONS: Final = 1_000_000
 
@@ -52,19 +53,20 @@ class MemorySessionStore:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    async def register(self, visit: Visit) -> Session | None:
+    async def register(self, visit: Visit) -> Session | Reason:
         """Returns the session of an event, begun by it if need be.
 
         Returns:
-            The session, or None for an engagement without an open one.
+            The session, or the reason why an engagement has none.
         """
         self._turn_if_due()
         session = self._find(visit)
         if session:
             session.time_s = visit.time_s
-        elif not visit.prolongs_only:
-            session = self._begin(visit)
-        return session
+            return session
+        if visit.prolongs_only:
+            return Reason.NO_SESSION_FOR_ENGAGEMENT
+        return self._begin(visit)
 
     def save(self, path: Path) -> None:
         """Writes the open sessions to a file, whole or not at all."""

@@ -11,9 +11,6 @@ from typing import Final
 MAX_GAP_S: Final = 30 * 60
 """A gap of exactly this length continues the session, anything longer ends it."""
 
-ENGAGEMENT: Final = "engagement"
-"""Name of the event that prolongs a session and never begins one."""
-
 Facts = tuple[object, ...]
 """What the first event of a session says for all of them: source, place, device."""
 

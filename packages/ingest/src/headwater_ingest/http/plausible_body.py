@@ -1,0 +1,136 @@
+"""The body of a web event: JSON under any content type, or a form.
+
+The tracker sends JSON as `text/plain`, which is read up to 1 MB. JSON and forms that say
+what they are may have 8 MB.
+"""
+
+import json
+from collections.abc import Mapping
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from headwater_schema.values import clean_properties
+
+MAX_PARSED_BYTES: Final = 8_000_000
+MAX_PLAIN_BYTES: Final = 1_000_000
+
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/"
+_MAX_FIELDS: Final = 1000
+
+
+class UnreadableBodyError(ValueError):
+    """The body is no object."""
+
+
+class MalformedJsonError(UnreadableBodyError):
+    """The body says that it is JSON, and is not."""
+
+
+def kind_of(content_type: str) -> str:
+    """Returns a content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_parsed(kind: str) -> bool:
+    """Whether a body of this kind is read as what it says it is."""
+    return kind in {_JSON, _FORM} or kind.startswith(_MULTIPART)
+
+
+def max_bytes(kind: str) -> int:
+    """Returns how many bytes a body of this kind may have."""
+    return MAX_PARSED_BYTES if is_parsed(kind) else MAX_PLAIN_BYTES
+
+
+def read_object(body: bytes, content_type: str) -> Mapping[str, Any]:
+    """Returns the fields in a body.
+
+    Raises:
+        MalformedJsonError: It says that it is JSON, and is not.
+        UnreadableBodyError: It is no object.
+    """
+    kind = kind_of(content_type)
+    if kind == _FORM:
+        return _read_form(body)
+    if kind.startswith(_MULTIPART):
+        return _read_multipart(body, content_type)
+    if kind != _JSON:
+        return _read_json_object(body)
+    try:
+        value = _read_json(body or b"{}")
+    except UnreadableBodyError as error:
+        raise MalformedJsonError(str(error)) from None
+    return value if isinstance(value, dict) else {}
+
+
+def _read_json_object(body: bytes) -> dict[str, Any]:
+    value = _read_json(body)
+    if not isinstance(value, dict):
+        raise UnreadableBodyError("the body is no object")
+    return value
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _read_careless_json(body)
+    return _clean(value) if b"\\u0000" in body else value
+
+
+def _read_careless_json(body: bytes) -> Any:
+    """Reads what browsers send although JSON forbids it, such as half characters."""
+    try:
+        text = body.decode("utf-8", "replace")
+        value = json.loads(text, strict=False, parse_constant=lambda _name: None)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBodyError(f"the body is no JSON: {error}") from None
+    return _clean(value)
+
+
+def _clean(value: object) -> object:
+    return clean_properties(value)[0] if isinstance(value, dict) else value
+
+
+def _read_form(body: bytes) -> dict[str, Any]:
+    text = body.decode("utf-8", "replace")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError as error:
+        raise UnreadableBodyError(f"the form has too many fields: {error}") from None
+    return _nest(pairs)
+
+
+def _read_multipart(body: bytes, content_type: str) -> dict[str, Any]:
+    parser = BytesParser(policy=HTTP)
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    message = parser.parsebytes(head + body)
+    parts = message.get_payload() if message.is_multipart() else []
+    return _nest(
+        [_read_part(part) for part in parts[:_MAX_FIELDS] if isinstance(part, Message)]
+    )
+
+
+def _read_part(part: Message) -> tuple[str, str]:
+    name = part.get_param("name", "", header="content-disposition")
+    value = part.get_payload(decode=True)
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return str(name), text
+
+
+def _nest(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Returns the fields of a form, `props[plan]=pro` as an object `props`."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        outer, bracket, inner = name.partition("[")
+        if not bracket:
+            fields[name] = value
+        elif isinstance(group := fields.setdefault(outer, {}), dict):
+            group[inner.removesuffix("]")] = value
+    return clean_properties(fields)[0]

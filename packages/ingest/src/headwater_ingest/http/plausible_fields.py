@@ -1,0 +1,229 @@
+"""The fields of a web event, as the Plausible tracker sends them.
+
+Each has several names; the first that is neither absent, null nor false counts. All
+faults of a request are collected, by the field's name in the answer.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from headwater_ingest.enrich.currency import read_money
+from headwater_ingest.enrich.url import Page, read_hash_page, read_page, split_url
+from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebFields
+
+MAX_NAME_CHARS: Final = 120
+MAX_URL_BYTES: Final = 2000
+MAX_REFERRER_CHARS: Final = 2000
+MAX_PROPS: Final = 30
+MAX_PROP_NAME_BYTES: Final = 300
+MAX_PROP_VALUE_BYTES: Final = 2000
+MAX_ENGAGEMENT_MS: Final = 30 * 24 * 3600 * 1000
+NO_SCROLL_DEPTH: Final = 255
+
+_SYSTEM_EVENTS: Final = frozenset(
+    {
+        "pageview",
+        ENGAGEMENT,
+        "Outbound Link: Click",
+        "Cloaked Link: Click",
+        "File Download",
+        "404",
+        "WP Form Completions",
+        "Form: Submission",
+    }
+)
+_WITH_PATH: Final = frozenset({"404", "WP Form Completions", "Form: Submission"})
+_MAX_DOMAINS: Final = 100
+
+Faults = dict[str, list[str]]
+
+
+def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
+    """Returns the fields of a request, or what is wrong with it by field."""
+    faults: Faults = {}
+    name = _read_name(_first(body, "n", "name"), faults)
+    url = _read_url(_first(body, "u", "url"), faults)
+    domains = _read_domains(_first(body, "d", "domain"), url, faults)
+    uses_hash = _read_hash_mode(_first(body, "h", "hashMode"), faults)
+    scroll_depth, engagement_time = _read_engagement(body, name, faults)
+    page = (read_hash_page if uses_hash else read_page)(url)
+    if not page.pathname and "url" not in faults:
+        faults["pathname"] = ["can't be blank"]
+    sent = _read_object(_first(body, "m", "meta", "p", "props"))
+    props, truncated = _read_props(sent, name=name, page=page, faults=faults)
+    if faults:
+        return faults
+    return WebFields(
+        name=name,
+        url=url,
+        page=page,
+        domains=domains,
+        referrer=_read_referrer(_first(body, "r", "referrer")),
+        props=props,
+        truncated_props=truncated,
+        money=read_money(_first(body, "revenue", "$")),
+        is_interactive=_is_interactive(body, name),
+        scroll_depth=scroll_depth,
+        engagement_time_ms=engagement_time,
+    )
+
+
+def _first(body: Mapping[str, Any], *names: str) -> Any:
+    for name in names:
+        value = body.get(name)
+        if value is not None and value is not False:
+            return value
+    return None
+
+
+def _read_name(value: object, faults: Faults) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        faults["event_name"] = ["can't be blank"]
+    elif not isinstance(value, str):
+        faults["event_name"] = ["is invalid"]
+    elif len(value) > MAX_NAME_CHARS and _count_characters(value) > MAX_NAME_CHARS:
+        faults["event_name"] = [f"should be at most {MAX_NAME_CHARS} character(s)"]
+    else:
+        return value
+    return ""
+
+
+def _count_characters(text: str) -> int:
+    """Counts what a reader takes for characters, nearly as Unicode's Annex 29 does."""
+    count, is_joined = 0, False
+    for char in text[: MAX_NAME_CHARS * 16]:
+        is_mark = unicodedata.category(char).startswith("M") or char == "\u200d"
+        count += not (is_mark or is_joined)
+        is_joined = char == "\u200d"
+    return count
+
+
+def _read_url(value: object, faults: Faults) -> str:
+    if value is None:
+        faults["url"] = ["is required"]
+    elif not isinstance(value, str) or len(value.encode()) > MAX_URL_BYTES:
+        faults["url"] = ["must be a valid url"]
+    elif split_url(value).scheme == "data":
+        faults["url"] = ["scheme is not allowed"]
+    else:
+        return value
+    return ""
+
+
+def _read_domains(value: object, url: str, faults: Faults) -> tuple[str, ...]:
+    """Returns the domains, each once; without any, the host of the URL."""
+    if isinstance(value, str) and value.strip():
+        parts = value.strip().split(",")
+        names = [_clean_domain(part) for part in parts[:_MAX_DOMAINS]]
+        return tuple(dict.fromkeys(names))
+    host = None if isinstance(value, str) else split_url(url).host
+    if host is None:
+        faults["domain"] = ["can't be blank"]
+        return ()
+    return (_clean_domain(host),)
+
+
+def _clean_domain(name: str) -> str:
+    return name.strip().lower().removeprefix("www.")
+
+
+def _read_hash_mode(value: object, faults: Faults) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, str):
+        value = _read_integer(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        faults["hash_mode"] = ["is invalid"]
+        return False
+    return value == 1
+
+
+def _read_integer(text: str) -> int | None:
+    digits = text.removeprefix("-").removeprefix("+")
+    is_integer = digits.isascii() and digits.isdecimal() and len(digits) <= 18
+    return int(text) if is_integer and len(text) - len(digits) <= 1 else None
+
+
+def _read_engagement(
+    body: Mapping[str, Any], name: str, faults: Faults
+) -> tuple[int, int]:
+    """Returns scroll depth and time, which only an engagement has."""
+    if name != ENGAGEMENT:
+        return 0, 0
+    depth, time = _read_count(body.get("sd")), _read_count(body.get("e"))
+    scroll_depth = NO_SCROLL_DEPTH if depth is None else min(depth, 100)
+    engagement_time = time if time is not None and time < MAX_ENGAGEMENT_MS else 0
+    if scroll_depth == NO_SCROLL_DEPTH and not engagement_time:
+        faults["event_name"] = [
+            "engagement event requires a valid integer value for at least one of 'sd' "
+            "or 'e' fields"
+        ]
+    return scroll_depth, engagement_time
+
+
+def _read_count(value: object) -> int | None:
+    if isinstance(value, str):
+        value = _read_integer(value) if value.isdecimal() else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value
+
+
+def _read_referrer(value: object) -> str:
+    return value[:MAX_REFERRER_CHARS] if isinstance(value, str) else ""
+
+
+def _is_interactive(body: Mapping[str, Any], name: str) -> bool:
+    if name in _SYSTEM_EVENTS:
+        return True
+    return body.get("i") is not False and body.get("interactive") is not False
+
+
+def _read_object(value: object) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_props(
+    sent: Mapping[str, Any], *, name: str, page: Page, faults: Faults
+) -> tuple[dict[str, str], int]:
+    """Returns the props as they are stored, and how many were too many."""
+    texts = {
+        key: text
+        for key, value in sent.items()
+        if (text := _as_text(value)).lstrip() and key.lstrip()
+    }
+    if name in _WITH_PATH and "path" not in texts:
+        texts = {"path": page.pathname, **texts}  # at the head, where none is cut
+    kept = dict(list(texts.items())[:MAX_PROPS])
+    if any(_is_too_long(key, text) for key, text in kept.items()):
+        faults["props"] = [
+            f"keys should have at most {MAX_PROP_NAME_BYTES} bytes and values "
+            f"{MAX_PROP_VALUE_BYTES}"
+        ]
+    return {key: kept[key] for key in sorted(kept)}, len(texts) - len(kept)
+
+
+def _as_text(value: object) -> str:
+    """Returns a scalar as text; what is none, or null, is empty."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else ""
+
+
+def _is_too_long(key: str, text: str) -> bool:
+    return (
+        len(key.encode()) > MAX_PROP_NAME_BYTES
+        or len(text.encode()) > MAX_PROP_VALUE_BYTES
+    )

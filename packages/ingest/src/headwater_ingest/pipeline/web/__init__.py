@@ -1,0 +1,1 @@
+"""What happens to a web event: ordered, named steps, each of which may drop it."""

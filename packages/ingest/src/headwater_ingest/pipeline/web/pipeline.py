@@ -1,0 +1,162 @@
+"""From a web request to rows: `build_and_buffer`, the one entry of the web pipeline."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import uuid_utils
+
+from headwater_ingest.pipeline.web.event import FACT_COLUMNS, WebEvent
+from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebRequest
+from headwater_ingest.pipeline.web.steps import Step
+from headwater_ingest.rows import Rows
+from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_schema.outcomes import Reason
+
+REGISTER_SESSION: Final = "register_session"
+_SAMPLE: Final = 64
+"""One request in so many has its steps timed."""
+
+
+class SessionStore(Protocol):
+    """Where open sessions are kept."""
+
+    async def register(self, visit: Visit) -> Session | Reason:
+        """Returns the session of an event, or why it has none."""
+
+
+class Buffer(Protocol):
+    """Where rows go; what it has taken is on disk."""
+
+    async def append(self, site_id: int, rows: Rows) -> None:
+        """Returns when the rows are on disk."""
+
+
+Observe = Callable[[str, float], object]
+"""Is told the name of a step and its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An event that was left out."""
+
+    domain: str
+    reason: Reason
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of the events of a request, one per domain.
+
+    Attributes:
+        buffered: The domains whose events are on disk.
+        dropped: The others.
+    """
+
+    buffered: list[str] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+class WebPipeline:
+    """Runs the steps, and buffers what is left."""
+
+    def __init__(
+        self,
+        steps: Sequence[tuple[str, Step]],
+        *,
+        sessions: SessionStore,
+        buffer: Buffer,
+        observe: Observe,
+    ) -> None:
+        self._steps = steps
+        self._functions = tuple(function for _, function in steps)
+        self._sessions = sessions
+        self._buffer = buffer
+        self._observe = observe
+        self._countdown = 1
+
+    async def build_and_buffer(self, request: WebRequest) -> Result:
+        """Takes a request through all steps and returns when its rows are on disk."""
+        result = Result()
+        for domain in request.fields.domains:
+            event = WebEvent(request, domain)
+            reason = self._run(event)
+            session = reason or await self._sessions.register(_visit(event))
+            if isinstance(session, Reason):
+                result.dropped.append(Dropped(domain, session))
+                continue
+            await self._buffer.append(_site_id(event), _make_rows(event, session))
+            result.buffered.append(domain)
+        return result
+
+    def _run(self, event: WebEvent) -> Reason | None:
+        self._countdown -= 1
+        if not self._countdown:
+            self._countdown = _SAMPLE
+            return self._run_timed(event)
+        for step in self._functions:
+            reason = step(event)
+            if reason is not None:
+                return reason
+        return None
+
+    def _run_timed(self, event: WebEvent) -> Reason | None:
+        started = perf_counter()
+        for name, step in self._steps:
+            reason = step(event)
+            ended = perf_counter()
+            self._observe(name, ended - started)
+            started = ended
+            if reason is not None:
+                return reason
+        return None
+
+
+def _site_id(event: WebEvent) -> int:
+    return event.site.id if event.site else 0
+
+
+def _visit(event: WebEvent) -> Visit:
+    return Visit(
+        _site_id(event),
+        event.user_id,
+        event.previous_user_id,
+        event.request.time_s,
+        event.request.fields.name == ENGAGEMENT,
+        event.facts,
+    )
+
+
+def _make_rows(event: WebEvent, session: Session) -> Rows:
+    """Makes the row of an event, with what its session says of source and device."""
+    request, fields = event.request, event.request.fields
+    row: dict[str, Any] = {
+        name: value
+        for name, value in zip(FACT_COLUMNS, session.facts, strict=True)
+        if value
+    }
+    row |= {
+        "site_id": _site_id(event),
+        "name": fields.name,
+        "timestamp": request.time_s * 1000,
+        "received_at": request.received_at_ms,
+        "user_id": session.user_id,
+        "session_id": session.id,
+        "hostname": fields.page.hostname,
+        "pathname": fields.page.pathname,
+        "props": fields.props,
+        "interactive": fields.is_interactive,
+        "scroll_depth": fields.scroll_depth,
+        "engagement_time": fields.engagement_time_ms,
+    }
+    revenue = event.revenue
+    if revenue.source_amount is not None:
+        row |= {
+            "revenue_source_amount": revenue.source_amount,
+            "revenue_source_currency": revenue.source_currency,
+            "revenue_reporting_amount": revenue.reporting_amount,
+            "revenue_reporting_currency": revenue.reporting_currency,
+        }
+    return Rows([UUID(bytes=uuid_utils.uuid7().bytes)], row, {})

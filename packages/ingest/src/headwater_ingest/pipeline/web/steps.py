@@ -1,0 +1,219 @@
+"""The steps that a web event takes, in their order; the first drop ends its way.
+
+A step is a method that adds to the event, or returns the reason why it is dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from headwater_ingest.enrich.address import IpClass
+from headwater_ingest.enrich.attribution import Attributor
+from headwater_ingest.enrich.currency import Rates, make_revenue
+from headwater_ingest.enrich.data_centres import DataCentres
+from headwater_ingest.enrich.geo import Locator, locate_client
+from headwater_ingest.enrich.root_domain import root_domain
+from headwater_ingest.enrich.spam import SpamList
+from headwater_ingest.enrich.user_agent import DeviceReader
+from headwater_ingest.pipeline.web.event import WebEvent
+from headwater_ingest.sites.model import Site
+from headwater_ingest.visitors.user_id import make_user_id
+from headwater_schema.outcomes import Reason
+
+Step = Callable[[WebEvent], Reason | None]
+
+VERIFICATION_AGENT: Final = (
+    "Plausible Verification Agent - if abused, contact support@plausible.io"
+)
+
+
+class Sites(Protocol):
+    """Where a site is found by its name."""
+
+    def by_domain(self, domain: str) -> Site | None:
+        """Returns the site that has, or had, this domain."""
+
+
+class Gate(Protocol):
+    """What decides whether a site may have one more event."""
+
+    def check(self, site: Site, *, now_ms: int) -> Reason | None:
+        """Returns why it may not, or None."""
+
+
+class Salts(Protocol):
+    """The salts of the days."""
+
+    def current(self, now_ms: int) -> bytes:
+        """Returns the salt of today."""
+
+    def previous(self, now_ms: int) -> bytes | None:
+        """Returns the salt of yesterday, if it is known."""
+
+
+@dataclass(slots=True)
+class Enrichment:
+    """What the steps look things up in. Each part is replaced as a whole on a reload.
+
+    Attributes:
+        spam: Referrers that are spam.
+        locator: Where addresses are.
+        data_centres: Which of them belong to data centres.
+        devices: What user agents are.
+        attributor: Where visits come from.
+        rates: Exchange rates.
+    """
+
+    spam: SpamList
+    locator: Locator
+    data_centres: DataCentres
+    devices: DeviceReader
+    attributor: Attributor
+    rates: Rates
+
+
+class WebSteps:
+    """The steps, over the tables that they look things up in."""
+
+    def __init__(
+        self, enrichment: Enrichment, *, sites: Sites, gate: Gate, salts: Salts
+    ) -> None:
+        self._enrichment = enrichment
+        self._sites = sites
+        self._gate = gate
+        self._salts = salts
+
+    def ordered(self) -> tuple[tuple[str, Step], ...]:
+        """Returns name and function of each step, in order."""
+        steps = (
+            self.drop_spam_referrer,
+            self.put_site,
+            self.drop_refused,
+            self.drop_verification_agent,
+            self.drop_data_centre_ip,
+            self.drop_threat_ip,
+            self.drop_shield_hostname,
+            self.drop_shield_page,
+            self.drop_shield_ip,
+            self.put_place,
+            self.drop_shield_country,
+            self.put_device,
+            self.put_attribution,
+            self.put_revenue,
+            self.put_user_id,
+        )
+        return tuple((step.__name__, step) for step in steps)
+
+    def drop_spam_referrer(self, event: WebEvent) -> Reason | None:
+        """Drops visits that were made up to be seen in reports."""
+        referrer = event.request.fields.referrer
+        if referrer and self._enrichment.spam.has(referrer):
+            return Reason.SPAM_REFERRER
+        return None
+
+    def put_site(self, event: WebEvent) -> Reason | None:
+        """Finds the site; one that only sums up others never receives."""
+        site = self._sites.by_domain(event.domain)
+        if site is None or site.is_consolidated:
+            return Reason.NOT_FOUND
+        event.site = site
+        return None
+
+    def drop_refused(self, event: WebEvent) -> Reason | None:
+        """Drops what the site's plan, block, rate limit or quota does not admit."""
+        return self._gate.check(_site(event), now_ms=event.request.received_at_ms)
+
+    def drop_verification_agent(self, event: WebEvent) -> Reason | None:
+        """Drops the visits of a checker of installations."""
+        if event.request.user_agent == VERIFICATION_AGENT:
+            return Reason.VERIFICATION_AGENT
+        return None
+
+    def drop_data_centre_ip(self, event: WebEvent) -> Reason | None:
+        """Drops what comes from a data centre, where programs are."""
+        client = event.request.client
+        if client.ip_class == IpClass.DATA_CENTRE:
+            return Reason.DC_IP
+        return (
+            Reason.DC_IP if self._enrichment.data_centres.contain(client.ip) else None
+        )
+
+    def drop_threat_ip(self, event: WebEvent) -> Reason | None:
+        """Drops what comes from an address known for attacks."""
+        is_threat = event.request.client.ip_class == IpClass.THREAT
+        return Reason.THREAT_IP if is_threat else None
+
+    def drop_shield_hostname(self, event: WebEvent) -> Reason | None:
+        """Drops hostnames that the site does not list."""
+        hostname = event.request.fields.page.hostname
+        is_blocked = _site(event).shields.blocks_hostname(hostname)
+        return Reason.SITE_HOSTNAME_ALLOWLIST if is_blocked else None
+
+    def drop_shield_page(self, event: WebEvent) -> Reason | None:
+        """Drops pages that the site does not want to count."""
+        is_blocked = _site(event).shields.blocks_page(event.request.fields.page.pathname)
+        return Reason.SITE_PAGE_BLOCKLIST if is_blocked else None
+
+    def drop_shield_ip(self, event: WebEvent) -> Reason | None:
+        """Drops addresses that the site does not want to count."""
+        is_blocked = _site(event).shields.blocks_address(event.request.client.ip)
+        return Reason.SITE_IP_BLOCKLIST if is_blocked else None
+
+    def put_place(self, event: WebEvent) -> None:
+        """Finds out where the visitor is."""
+        event.place = locate_client(event.request.client, self._enrichment.locator)
+
+    def drop_shield_country(self, event: WebEvent) -> Reason | None:
+        """Drops countries that the site does not want to count."""
+        is_blocked = _site(event).shields.blocks_country(event.place.country_code)
+        return Reason.SITE_COUNTRY_BLOCKLIST if is_blocked else None
+
+    def put_device(self, event: WebEvent) -> Reason | None:
+        """Finds out what the visitor uses; drops bots and headless browsers."""
+        request = event.request
+        device = self._enrichment.devices.read(request.user_agent, request.hints)
+        if device is None:
+            return Reason.BOT
+        event.device = device
+        return None
+
+    def put_attribution(self, event: WebEvent) -> None:
+        """Finds out where the visitor came from."""
+        request = event.request
+        attributor = self._enrichment.attributor
+        event.attribution = attributor.attribute(request.fields.url, request.fields.referrer)
+
+    def put_revenue(self, event: WebEvent) -> None:
+        """Reckons what the event earned, if the site has a goal of this name."""
+        request = event.request
+        if request.fields.money is None:
+            return
+        currency = _site(event).revenue_goals.get(request.fields.name)
+        if currency:
+            rates = self._enrichment.rates
+            event.revenue = make_revenue(request.fields.money, currency, rates)
+
+    def put_user_id(self, event: WebEvent) -> None:
+        """Makes the visitor's ids of today and, for visits over midnight, yesterday."""
+        request = event.request
+        now_ms = request.received_at_ms
+        event.user_id = self._make_id(event, self._salts.current(now_ms))
+        previous = self._salts.previous(now_ms)
+        if previous is not None:
+            event.previous_user_id = self._make_id(event, previous)
+
+    def _make_id(self, event: WebEvent, salt: bytes) -> int:
+        request = event.request
+        return make_user_id(
+            salt,
+            user_agent=request.user_agent,
+            address=request.client.ip,
+            domain=event.domain,
+            root_domain=root_domain(request.fields.page.hostname),
+        )
+
+
+def _site(event: WebEvent) -> Site:
+    if event.site is None:  # pragma: no cover  # `put_site` comes before
+        raise AssertionError(event.domain)
+    return event.site
