@@ -8,9 +8,13 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
+from headwater_schema.values import clean_text
+
 NO_HOSTNAME: Final = "(none)"
-MAX_URL_BYTES: Final = 2000
-"""A longer URL is cut before it is read, so that work on it is bounded."""
+MAX_URL_CHARS: Final = 2000
+"""A longer URL is cut before it is read, so that time and memory for it are bounded."""
+
+_CACHED_URLS: Final = 8192
 
 _PARTS: Final = re.compile(
     r"(?:[^:/?#]+:)?"
@@ -20,19 +24,27 @@ _PARTS: Final = re.compile(
 _PORT: Final = re.compile(r":\d*$")
 
 
-@lru_cache(maxsize=8192)
 def read_page(url: str) -> tuple[str, str]:
     """Returns hostname and pathname of `url`.
 
     The hostname is in lower case without a leading `www.`, or `(none)`; the pathname
     is percent-decoded, and `/` where the URL has none.
     """
-    match = _PARTS.match(url[:MAX_URL_BYTES])
+    return _read_page(url[:MAX_URL_CHARS])
+
+
+@lru_cache(_CACHED_URLS)
+def _read_page(url: str) -> tuple[str, str]:
+    match = _PARTS.match(url)
     authority, path = match.group("authority", "path") if match else (None, "")
-    return _read_hostname(authority or ""), unquote(path or "/").rstrip()
+    return _read_hostname(authority or ""), _read_pathname(path or "/")
 
 
 def _read_hostname(authority: str) -> str:
     host = _PORT.sub("", authority.rpartition("@")[2])
     host = host.strip("[]").strip().lower().removeprefix("www.")
     return host or NO_HOSTNAME
+
+
+def _read_pathname(path: str) -> str:
+    return clean_text(unquote(path)).rstrip()
