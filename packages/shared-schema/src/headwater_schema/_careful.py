@@ -43,6 +43,19 @@ def decode_carefully(body: bytes, form: Format) -> DecodedBatch:
     return careful.result(envelope)
 
 
+def events_fit(body: bytes, form: Format) -> bool:
+    """Whether it can be told at once that each event is within its limit."""
+    if len(body) <= MAX_EVENT_BYTES:
+        return True
+    try:
+        sources = form.raw_events(bytes(form.raw_batch(body).events))
+    except NOT_PLAIN:
+        return False
+    return sources is not None and all(
+        len(source) <= MAX_EVENT_BYTES for source in sources
+    )
+
+
 def envelope_of(batch: Envelope) -> Envelope:
     """Returns the envelope alone, which keeps neither events nor body alive."""
     return Envelope(

@@ -14,12 +14,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import DecodeError
 
-from headwater_schema._careful import NOT_PLAIN, decode_carefully, envelope_of
+from headwater_schema._careful import (
+    NOT_PLAIN,
+    decode_carefully,
+    envelope_of,
+    events_fit,
+)
 from headwater_schema._formats import JSON, MESSAGE_PACK
 from headwater_schema.batch import Answer, ErrorAnswer
 from headwater_schema.decoded import DecodedBatch, RefusedEvent
 from headwater_schema.errors import BodyError, MalformedBodyError, TooLargeError
-from headwater_schema.limits import MAX_BATCH_BYTES, MAX_EVENT_BYTES
+from headwater_schema.limits import MAX_BATCH_BYTES
 
 __all__ = [
     "BodyError",
@@ -53,8 +58,7 @@ def decode_batch(body: bytes, *, message_pack: bool = False) -> DecodedBatch:
             f"the batch has {len(body)} bytes; send at most {MAX_BATCH_BYTES}"
         )
     form = MESSAGE_PACK if message_pack else JSON
-    # Where the whole body is within the limit of one event, every event is.
-    if len(body) <= MAX_EVENT_BYTES:
+    if events_fit(body, form):
         try:
             batch = form.batch(body)
         except NOT_PLAIN:

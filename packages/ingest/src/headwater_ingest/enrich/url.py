@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from headwater_schema.values import clean_text
+
 NO_HOSTNAME: Final = "(none)"
 MAX_URL_CHARS: Final = 2000
 _MAX_CACHED_CHARS: Final = 512
@@ -88,7 +90,7 @@ def read_hash_page(url: str) -> Page:
     page = _make_page(parts)
     if parts.fragment is None:
         return page
-    return page._replace(pathname=f"{page.pathname}#{unquote(parts.fragment)}")
+    return page._replace(pathname=f"{page.pathname}#{_decode(parts.fragment)}")
 
 
 def read_query(query: str | None) -> dict[str, str]:
@@ -110,7 +112,7 @@ page_cache_info: Final = _page.cache_info
 
 
 def _make_page(parts: UrlParts) -> Page:
-    pathname = unquote(parts.path or "/").rstrip()
+    pathname = _decode(parts.path or "/").rstrip()
     return Page(parts.hostname or NO_HOSTNAME, pathname)
 
 
@@ -126,4 +128,9 @@ def _read_host(authority: str) -> str:
 def _decode_form(text: str) -> str:
     if "+" in text:
         text = text.replace("+", " ")
-    return unquote(text) if "%" in text else text
+    return _decode(text)
+
+
+def _decode(text: str) -> str:
+    """Decodes percents, which can hide what no text may have."""
+    return clean_text(unquote(text)) if "%" in text else text

@@ -6,21 +6,29 @@ they send is read as forgivingly as a native batch: one bad event costs that eve
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from math import isfinite
 from typing import Any, Final
 
 from headwater_schema.codec import (
     DecodedBatch,
     MalformedBodyError,
+    TooLargeError,
     decode_batch,
     encode_json,
 )
 from headwater_schema.ids import new_batch_id
+from headwater_schema.limits import MAX_BATCH_EVENTS, MAX_INTEGER_DIGITS
 from headwater_schema.values import clean_properties, clean_text
 
 SDK: Final = {"name": "billdogeng"}
 SET: Final = "$set"
 """Name of the event that a request to `/user-properties` becomes."""
+
+MAX_COMMAS: Final = 1_000_000
+"""Bounds the values in a body, each of which costs some 60 bytes while it is read. A
+batch of these clients has thousands."""
 
 _OPERATIONS: Final = frozenset({"$set", "$set_once", "$add", "$append", "$unset"})
 
@@ -31,7 +39,7 @@ def is_billdog(body: bytes) -> bool:
         return False
     try:
         events = _load(body).get("events")
-    except MalformedBodyError:
+    except (MalformedBodyError, TooLargeError):
         return False
     first = events[0] if isinstance(events, list) and events else None
     return isinstance(first, dict) and "event_name" in first and "event" not in first
@@ -42,13 +50,19 @@ def decode_events(body: bytes) -> DecodedBatch:
 
     Raises:
         MalformedBodyError: It is no object with a list of events.
-        TooLargeError: It has too many bytes or events.
+        TooLargeError: It has too many bytes, values or events.
     """
     tree = _load(body)
     events = tree.get("events")
     if not isinstance(events, list):
         raise MalformedBodyError("Expected `array` - at `$.events`")
-    return _decode(tree, [_translate(event) for event in events])
+    if len(events) > MAX_BATCH_EVENTS:
+        raise TooLargeError(f"more than {MAX_BATCH_EVENTS} events; send them in parts")
+    translated = [_translate(event) for event in events]
+    return _decode(
+        _envelope(tree) | {"events": [event for event, _ in translated]},
+        refused_properties=sum(refused for _, refused in translated),
+    )
 
 
 def decode_user_properties(body: bytes, *, received_at_ms: int) -> DecodedBatch:
@@ -58,29 +72,38 @@ def decode_user_properties(body: bytes, *, received_at_ms: int) -> DecodedBatch:
 
     Raises:
         MalformedBodyError: An operation is unknown, or fields are missing.
+        TooLargeError: It has too many bytes, values or events.
     """
     tree = _load(body)
-    operations = tree.get("operations")
+    distinct_id, operations = _as_id(tree.get("distinct_id")), tree.get("operations")
+    if not isinstance(distinct_id, str) or not distinct_id:
+        raise MalformedBodyError("Expected non-empty `str` - at `$.distinct_id`")
     if not isinstance(operations, list) or not operations:
         raise MalformedBodyError("Expected non-empty `array` - at `$.operations`")
+    read = [_read_operation(each, index) for index, each in enumerate(operations)]
+    kept = [each for each in read if each]
     events = [
         {
             "event": SET,
-            "distinct_id": _as_id(tree.get("distinct_id")),
+            "distinct_id": clean_text(distinct_id),
             "timestamp": received_at_ms + place,
             "properties": properties,
         }
-        for place, properties in enumerate(_layer(operations))
+        for place, properties in enumerate(_layer(kept))
     ]
     # The client gives a request no id, and a second `$add` of 1 looks just like the
     # first one sent again; so every request counts.
-    cleaned = [clean_properties(event)[0] for event in events]
-    return _decode(tree, cleaned, batch_id=new_batch_id())
+    envelope = _envelope(tree) | {"events": events, "batch_id": new_batch_id()}
+    return _decode(envelope, refused_properties=len(read) - len(kept))
 
 
 def _load(body: bytes) -> dict[str, Any]:
+    if body.count(b",") > MAX_COMMAS:
+        raise TooLargeError(f"more than {MAX_COMMAS} values; send them in parts")
     try:
-        tree = json.loads(body.decode("utf-8", "replace"), strict=False)
+        tree = json.loads(
+            body.decode("utf-8", "replace"), strict=False, parse_int=_load_integer
+        )
     except (ValueError, RecursionError) as error:
         raise MalformedBodyError(f"the body is not JSON: {error}") from None
     if not isinstance(tree, dict):
@@ -88,42 +111,57 @@ def _load(body: bytes) -> dict[str, Any]:
     return tree
 
 
-def _decode(
-    tree: Mapping[str, Any], events: Sequence[object], *, batch_id: str | None = None
-) -> DecodedBatch:
-    """Puts events into a native batch and has it decoded as any other."""
+def _load_integer(digits: str) -> int | float:
+    """Reads an integer; one that is too long for Python is as good as infinite."""
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits)
+
+
+def _envelope(tree: Mapping[str, Any]) -> dict[str, Any]:
     key = tree.get("api_key")
-    envelope = {"events": events, "sdk": SDK, "batch_id": batch_id}
-    if isinstance(key, str):
-        envelope["api_key"] = clean_text(key)
-    return decode_batch(encode_json(envelope))
+    return {"sdk": SDK, "api_key": clean_text(key) if isinstance(key, str) else None}
 
 
-def _translate(event: object) -> dict[str, Any] | None:
-    """Gives an event its native names; what is no event is left for the codec."""
+def _decode(batch: Mapping[str, Any], *, refused_properties: int) -> DecodedBatch:
+    """Has a native batch decoded as any other."""
+    decoded = decode_batch(encode_json(batch))
+    return replace(decoded, refused_properties=refused_properties)
+
+
+def _translate(event: object) -> tuple[dict[str, Any] | None, int]:
+    """Gives an event its native names, and counts the properties it cannot keep.
+
+    Where it is not what it should be, it is left so for the codec to say.
+    """
     if not isinstance(event, dict):
-        return None
-    properties = event.get("properties") or {}
-    if isinstance(properties, dict):
-        properties, _ = clean_properties(properties)
-    translated = {
+        return None, 0
+    fields = {
         "event": event.get("event_name"),
         "distinct_id": _as_id(event.get("user_id")),
         "timestamp": event.get("event_timestamp"),
-        "properties": properties,
     }
-    groups = properties.pop("$groups", None) if isinstance(properties, dict) else None
-    if isinstance(groups, dict):
-        translated["groups"] = {kind: _as_id(key) for kind, key in groups.items()}
-    return clean_properties(translated)[0]
+    properties = event.get("properties") or {}
+    if not isinstance(properties, dict):
+        return clean_properties(fields | {"properties": properties})[0], 0
+    if isinstance(groups := properties.get("$groups"), dict):
+        fields["groups"] = {kind: _as_id(key) for kind, key in groups.items()}
+        del properties["$groups"]
+    kept, refused = clean_properties(properties)
+    return clean_properties(fields)[0] | {"properties": kept}, len(refused)
 
 
 def _as_id(value: object) -> object:
     """Returns a number as the text that these clients mean by it."""
-    return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
+        return str(value)
+    return value
 
 
-def _layer(operations: Sequence[object]) -> Iterator[dict[str, Any]]:
+_Operation = tuple[str, str, Any]
+
+
+def _layer(operations: Iterable[_Operation]) -> Iterator[dict[str, Any]]:
     """Yields sets of operations, of which none touches a property twice.
 
     Within one event operations have no order, so a second one on the same property
@@ -131,8 +169,7 @@ def _layer(operations: Sequence[object]) -> Iterator[dict[str, Any]]:
     """
     layer: dict[str, Any] = {}
     touched: set[str] = set()
-    for index, operation in enumerate(operations):
-        kind, key, value = _read_operation(operation, index)
+    for kind, key, value in operations:
         if key in touched:
             yield layer
             layer, touched = {}, set()
@@ -141,14 +178,16 @@ def _layer(operations: Sequence[object]) -> Iterator[dict[str, Any]]:
             layer.setdefault(kind, []).append(key)
         else:
             layer.setdefault(kind, {})[key] = value
-    yield layer
+    if layer:
+        yield layer
 
 
-def _read_operation(operation: object, index: int) -> tuple[str, str, object]:
+def _read_operation(operation: object, index: int) -> _Operation | None:
+    """Returns an operation, or None if its value cannot be stored."""
     if not isinstance(operation, dict):
         raise MalformedBodyError(f"Expected `object` - at `$.operations[{index}]`")
     kind, key = operation.get("operation"), operation.get("key")
-    if kind not in _OPERATIONS:
+    if not isinstance(kind, str) or kind not in _OPERATIONS:
         known = ", ".join(sorted(_OPERATIONS))
         raise MalformedBodyError(
             f"Expected one of {known} - at `$.operations[{index}].operation`"
@@ -157,4 +196,10 @@ def _read_operation(operation: object, index: int) -> tuple[str, str, object]:
         raise MalformedBodyError(
             f"Expected non-empty `str` - at `$.operations[{index}].key`"
         )
-    return kind, key, operation.get("value")
+    return _clean_operation(kind, key, operation.get("value"))
+
+
+def _clean_operation(kind: str, key: str, value: object) -> _Operation | None:
+    # As deep as it will stand, since depth is one of the things that are refused.
+    clean, _refused = clean_properties({kind: {key: value}})
+    return next(((kind, *item) for item in clean.get(kind, {}).items()), None)

@@ -6,18 +6,14 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
-from uuid import UUID
 
 import msgspec
 
-from headwater_ingest.errors import (
-    JournalClosedError,
-    JournalFullError,
-    JournalUnwritableError,
-)
+from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
 from headwater_ingest.http.body import Headers, inflate
 from headwater_ingest.http.keys import read_key
 from headwater_ingest.http.refusal import RequestRefusedError
@@ -28,7 +24,8 @@ from headwater_ingest.journal.entry import (
     Repeated,
     StoredAnswer,
 )
-from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, Seen, build_batch
+from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
+from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import encode_rows
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
@@ -51,17 +48,18 @@ RETRY_AFTER_S: Final = 5
 
 
 class BatchJournal(Protocol):
-    """What the intake needs of the journal."""
+    """What the intake needs of the journal. Batches and events go by window keys."""
 
-    def seen_batch(self, batch_id: bytes) -> bool:
+    def seen_batch(self, batch_id: bytes, /) -> bool:
         """Whether a batch was taken before."""
 
-    seen_events: Seen
+    def seen_events(self, ids: Sequence[bytes], /) -> Collection[bytes]:
+        """Returns those events that were taken before."""
 
-    async def stored_answer(self, batch_id: bytes) -> StoredAnswer | None:
+    async def stored_answer(self, batch_id: bytes, /) -> StoredAnswer | None:
         """Returns what the journal remembers of a batch."""
 
-    async def append(self, entry: Entry) -> Receipt:
+    async def append(self, entry: Entry, /) -> Receipt:
         """Returns when the entry is on disk."""
 
 
@@ -78,6 +76,19 @@ class Request:
     headers: Headers
     body: bytes
     decode: Decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch that has only the wait for the disk before it. Nothing decoded is here.
+
+    Attributes:
+        entry: What to append.
+        refused_properties: How many properties were left out.
+    """
+
+    entry: Entry
+    refused_properties: int
 
 
 class Intake:
@@ -102,27 +113,41 @@ class Intake:
         Raises:
             RequestRefusedError: Nothing of it was stored.
         """
-        prepared = self._prepare(request)
-        if not isinstance(prepared, Entry):
-            stored = await self._journal.stored_answer(prepared.bytes)
-            repeated = self._compare(request, stored)
-            if isinstance(repeated, bytes):
-                return _wrap(repeated)
-            prepared = repeated
-        return _wrap(await self._append(prepared))
+        try:
+            return _wrap(await self._take(request))
+        except JournalClosedError as error:
+            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
+        except JournalFullError as error:
+            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
+        except JournalError:
+            # What it says is for the operator, who finds it in the log.
+            _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
 
-    def _prepare(self, request: Request) -> Entry | UUID:
+    async def _take(self, request: Request) -> bytes:
+        prepared = self._prepare(request)
+        if isinstance(prepared, bytes):
+            stored = await self._journal.stored_answer(prepared)
+            compared = self._compare(request, stored)
+            if isinstance(compared, bytes):
+                return compared
+            prepared = compared
+        return self._settle(prepared, await self._journal.append(prepared.entry))
+
+    def _prepare(self, request: Request) -> _Prepared | bytes:
         """Does all that can be done without waiting.
 
         Returns:
-            What to append; or the id of a batch that was taken before.
+            What to append; or the key of a batch that was taken before.
         """
         batch = self._understand(request)
-        if self._journal.seen_batch(batch.batch_id.bytes):
-            return batch.batch_id
-        return _make_entry(batch, build_batch(batch, seen=self._journal.seen_events))
+        key = _batch_key(batch)
+        if self._journal.seen_batch(key):
+            return key
+        return _pack(batch, build_batch(batch, seen=self._journal.seen_events))
 
-    def _compare(self, request: Request, stored: StoredAnswer | None) -> Entry | bytes:
+    def _compare(
+        self, request: Request, stored: StoredAnswer | None
+    ) -> _Prepared | bytes:
         """Holds a batch whose id is known against what was stored under that id.
 
         Returns:
@@ -132,7 +157,7 @@ class Intake:
         built = build_batch(batch, seen=self._journal.seen_events)
         if stored and stored.ids_digest == built.ids_digest:
             return self._repeat(stored)
-        return _make_entry(batch, built)
+        return _pack(batch, built)
 
     def _understand(self, request: Request) -> NativeBatch:
         headers = request.headers
@@ -162,24 +187,19 @@ class Intake:
             )
         return site
 
-    async def _append(self, entry: Entry) -> bytes:
-        try:
-            receipt = await self._journal.append(entry)
-        except JournalFullError as error:
-            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
-        except JournalUnwritableError as error:
-            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
-        except JournalClosedError as error:
-            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
+    def _settle(self, prepared: _Prepared, receipt: Receipt) -> bytes:
+        """Counts what the journal did with a batch, and returns the answer."""
         match receipt:
             case Repeated(stored):
                 return self._repeat(stored)
             case PartlyRepeated(answer):
-                self._count(answer)
-                return answer
+                pass
             case _:
-                self._count(entry.answer)
-                return entry.answer
+                answer = prepared.entry.answer
+        self._count(_decode_result(answer))
+        if prepared.refused_properties:
+            self._metrics.count_refused_properties(prepared.refused_properties)
+        return answer
 
     def _repeat(self, stored: StoredAnswer) -> bytes:
         """Counts a repeat: whatever became of its events then, now they are known."""
@@ -188,27 +208,33 @@ class Intake:
         self._metrics.count_events(Outcome.DUPLICATE, total)
         return stored.for_repeat()
 
-    def _count(self, answer: bytes) -> None:
-        result = _decode_result(answer)
+    def _count(self, result: BatchResult) -> None:
         if result.accepted:
             self._metrics.count_events(Outcome.ACCEPTED, result.accepted)
         if result.duplicates:
             self._metrics.count_events(Outcome.DUPLICATE, result.duplicates)
-        for each in result.results.values():
-            self._metrics.count_events(each.outcome, 1, each.reason)
+        refused = Counter(
+            (each.outcome, each.reason) for each in result.results.values()
+        )
+        for (outcome, reason), count in refused.items():
+            self._metrics.count_events(outcome, count, reason)
 
 
-def _make_entry(batch: NativeBatch, built: BuiltBatch) -> Entry:
-    ids = built.rows.event_id
-    return Entry(
+def _batch_key(batch: NativeBatch) -> bytes:
+    return window_keys(batch.site_id, [batch.batch_id])[0]
+
+
+def _pack(batch: NativeBatch, built: BuiltBatch) -> _Prepared:
+    entry = Entry(
         site_id=batch.site_id,
-        batch_id=batch.batch_id.bytes,
-        event_ids=b"".join([event_id.bytes for event_id in ids]),
-        rows=encode_rows(built.rows) if ids else b"",
-        row_count=len(ids),
+        batch_id=_batch_key(batch),
+        event_ids=b"".join(built.keys),
+        rows=encode_rows(built.rows) if built.keys else b"",
+        row_count=len(built.keys),
         answer=encode_json(built.result),
         ids_digest=built.ids_digest,
     )
+    return _Prepared(entry, batch.decoded.refused_properties)
 
 
 def _wrap(result: bytes) -> bytes:
@@ -227,3 +253,4 @@ _HOW_TO_SEND_A_KEY: Final = (
     "no write key: send it in the header `X-Headwater-Key`, in `Authorization: Bearer` "
     "or as `api_key` in the body"
 )
+_DISK_REFUSES: Final = "this node cannot store the batch now; send it again"

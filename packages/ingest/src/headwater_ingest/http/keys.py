@@ -15,5 +15,6 @@ def read_key(headers: Headers) -> str | None:
     if not key:
         authorization = headers.get(b"authorization", b"")
         if authorization[: len(_BEARER)].lower() == _BEARER:
-            key = authorization[len(_BEARER) :].strip()
-    return key.decode("latin-1") if key else None
+            key = authorization[len(_BEARER) :]
+    # Keys are UTF-8, in a header as in a body.
+    return key.strip().decode("utf-8", "replace") if key else None

@@ -10,7 +10,11 @@ from headwater_ingest.http import billdog
 from headwater_ingest.http.body import Headers, read_body
 from headwater_ingest.http.intake import Decode, Intake, Request
 from headwater_ingest.http.keys import BILLDOG
-from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
+from headwater_ingest.http.refusal import (
+    ClientGoneError,
+    RequestRefusedError,
+    quote_header,
+)
 from headwater_ingest.http.respond import send_json, send_refusal
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.codec import DecodedBatch, decode_batch
@@ -45,6 +49,7 @@ class BatchEndpoint:
         """Takes the batch of one request and answers."""
         started = perf_counter()
         headers: Headers = dict(scope["headers"])
+        body: bytes | None = None
         try:
             if self._door.refusing:
                 raise _draining()
@@ -52,7 +57,10 @@ class BatchEndpoint:
             answer = await self._intake.take(Request(headers, body, self._decode))
         except RequestRefusedError as refusal:
             self._metrics.count_refused(refusal.code)
-            await send_refusal(send, refusal)
+            # What is left of a body stands in the way of the next request, and a node
+            # that drains wants its connections back.
+            closing = body is None or refusal.code == ErrorCode.DRAINING
+            await send_refusal(send, refusal, closing=closing)
         except ClientGoneError:
             _log.debug("client hung up in the middle of its body")
         else:
@@ -70,13 +78,17 @@ def decode_ingest_events(
         RequestRefusedError: The format is not supported.
         BodyError: The body cannot be taken.
     """
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    kind = _read_type(headers)
     if kind in _MESSAGE_PACK:
         return decode_batch(body, message_pack=True)
     _check_json(kind)
-    if BILLDOG in headers or billdog.is_billdog(body):
+    if BILLDOG in headers:
         return billdog.decode_events(body)
-    return decode_batch(body)
+    decoded = decode_batch(body)
+    # A native batch never pays for this look: it has events in good order.
+    if decoded.refused and not decoded.events and billdog.is_billdog(body):
+        return billdog.decode_events(body)
+    return decoded
 
 
 def decode_user_properties(
@@ -88,17 +100,21 @@ def decode_user_properties(
         RequestRefusedError: The format is not supported.
         BodyError: The body cannot be taken.
     """
-    _check_json(headers.get(b"content-type", b"").partition(b";")[0].strip().lower())
+    _check_json(_read_type(headers))
     return billdog.decode_user_properties(body, received_at_ms=received_at_ms)
+
+
+def _read_type(headers: Headers) -> bytes:
+    """Returns the media type of a body, without its parameters."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 def _check_json(kind: bytes) -> None:
     if kind not in _JSON:
-        name = kind.decode("latin-1")
         raise RequestRefusedError(
             ErrorCode.UNSUPPORTED_TYPE,
-            f"Content-Type `{name}` is not supported; send application/json or "
-            "application/msgpack",
+            f"Content-Type `{quote_header(kind)}` is not supported; send "
+            "application/json or application/msgpack",
         )
 
 

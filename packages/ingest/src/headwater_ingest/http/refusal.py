@@ -20,6 +20,8 @@ STATUS: Final = {
 }
 """The HTTP status of each error code."""
 
+_SHOWN_CHARS: Final = 60
+
 
 class RequestRefusedError(HeadwaterError):
     """A request is refused, and nothing of it is stored.
@@ -39,3 +41,9 @@ class RequestRefusedError(HeadwaterError):
 
 class ClientGoneError(HeadwaterError):
     """The client hung up before its request was complete. Nobody awaits an answer."""
+
+
+def quote_header(value: bytes) -> str:
+    """Returns a header's value as a message shows it: only its beginning if long."""
+    text = value.decode("latin-1")
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

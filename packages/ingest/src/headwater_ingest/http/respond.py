@@ -7,7 +7,6 @@ from starlette.types import Send
 from headwater_ingest.http.refusal import STATUS, RequestRefusedError
 from headwater_schema.batch import ErrorAnswer
 from headwater_schema.codec import encode_json
-from headwater_schema.outcomes import ErrorCode
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -31,17 +30,20 @@ async def send_json(
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_refusal(send: Send, refusal: RequestRefusedError) -> None:
-    """Sends the answer to a request that is refused."""
+async def send_refusal(
+    send: Send, refusal: RequestRefusedError, *, closing: bool
+) -> None:
+    """Sends the answer to a request that is refused.
+
+    Args:
+        send: Where to.
+        refusal: Why.
+        closing: The connection ends with this answer.
+    """
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if refusal.retry_after_s is not None:
         headers += ((b"retry-after", b"%d" % refusal.retry_after_s),)
-    if refusal.code in _CLOSING:
+    if closing:
         headers += ((b"connection", b"close"),)
     body = encode_json(ErrorAnswer.of(refusal.code, str(refusal)))
     await send_json(send, STATUS[refusal.code], body, headers=headers)
-
-
-# A node that drains wants its connections back; after `too_large` the rest of the
-# body may still be on its way, and reading it only to throw it away helps nobody.
-_CLOSING: Final = frozenset({ErrorCode.DRAINING, ErrorCode.TOO_LARGE})

@@ -10,6 +10,7 @@ from headwater_schema.outcomes import Reason
 
 ANONYMOUS_ID: Final = "$anon_distinct_id"
 
+_SHOWN_CHARS: Final = 40
 _IN_ANY_CASE: Final = frozenset(
     {
         "anonymous",
@@ -64,7 +65,8 @@ def _check_group(event: Event) -> tuple[Reason, str] | None:
 def _check_ids(*ids: str) -> tuple[Reason, str] | None:
     for each in ids:
         if is_blocked_id(each):
-            return Reason.BLOCKED_ID, f"`{each}` is a placeholder, not a person"
+            shown = each[:_SHOWN_CHARS]
+            return Reason.BLOCKED_ID, f"`{shown}` is a placeholder, not a person"
     return None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from headwater_schema.codec import encode_json
-from headwater_schema.limits import MAX_DEPTH
 
 PRIVATE: Final = frozenset({"$ip", "$user_agent"})
 """Names of properties that are never stored."""
@@ -19,6 +18,9 @@ def text_properties(properties: Mapping[str, Any]) -> tuple[dict[str, str], str]
 
     The JSON is empty when the map says it all, which is to say: when no property is
     null, a list or an object.
+
+    Args:
+        properties: Those of a decoded event, which are in their wire form.
     """
     texts: dict[str, str] = {}
     says_all = True
@@ -31,28 +33,25 @@ def text_properties(properties: Mapping[str, Any]) -> tuple[dict[str, str], str]
             texts[name] = "true" if value else "false"
         elif kind is int or kind is float:
             texts[name] = repr(value)
-        else:
+        elif name not in PRIVATE:
             says_all = False
-    for name in PRIVATE:
-        texts.pop(name, None)
-    if says_all:
-        return texts, ""
-    kept = _strip(properties, MAX_DEPTH)
-    return texts, encode_json(kept).decode() if kept else ""
+    texts = without_private(texts)
+    return texts, "" if says_all else encode_json(_strip(properties)).decode()
 
 
-def _strip(value: Any, levels: int) -> Any:
-    """Returns `value` without private properties and without what lies too deep."""
+def without_private(texts: dict[str, str]) -> dict[str, str]:
+    """Returns what may be stored; `texts` itself if that is all of it."""
+    if PRIVATE.isdisjoint(texts):
+        return texts
+    return {name: value for name, value in texts.items() if name not in PRIVATE}
+
+
+def _strip(value: Any) -> Any:
+    """Returns `value` without private properties. A wire form has 32 levels at most."""
     if isinstance(value, dict):
         return {
-            name: _strip(item, levels - 1)
-            for name, item in value.items()
-            if name not in PRIVATE and (levels or not isinstance(item, dict | list))
+            name: _strip(item) for name, item in value.items() if name not in PRIVATE
         }
     if isinstance(value, list):
-        return [
-            _strip(item, levels - 1)
-            for item in value
-            if levels or not isinstance(item, dict | list)
-        ]
+        return [_strip(item) for item in value]
     return value
