@@ -14,7 +14,8 @@ from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.doctor import Finding, Level, examine, render
 from headwater_ingest.journal import Entry, Journal
 from headwater_ingest.service_file import ServiceFile
-from headwater_ingest.settings import LoadedSettings, Settings
+from headwater_ingest.settings import Settings
+from headwater_ingest.settings_reader import LoadedSettings
 
 NOWHERE = "clickhouse://127.0.0.1:1/headwater"  # a port that nobody listens on
 SITES = '[[site]]\ndomain = "a.example"\nwrite_key = "hw_0123456789abcdef"\n'

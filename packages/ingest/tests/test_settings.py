@@ -5,11 +5,8 @@ import msgspec
 import pytest
 
 from headwater_ingest.errors import SettingsError
-from headwater_ingest.settings import (
-    Settings,
-    load_settings,
-    redact,
-)
+from headwater_ingest.settings import Settings
+from headwater_ingest.settings_reader import load_settings, redact
 from headwater_ingest.settings_reference import reference_page
 
 ROOT = Path(__file__).parents[3]

@@ -22,7 +22,8 @@ from headwater_ingest.errors import (
     HeadwaterError,
     SettingsError,
 )
-from headwater_ingest.settings import LoadedSettings, Settings, load_settings
+from headwater_ingest.settings import Settings
+from headwater_ingest.settings_reader import LoadedSettings, load_settings
 from headwater_ingest.storage import migrate_once
 from headwater_ingest.telemetry.logs import configure_logs
 from headwater_ingest.version import VERSION

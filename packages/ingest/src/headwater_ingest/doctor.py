@@ -21,7 +21,8 @@ from headwater_ingest.clickhouse.migrate import schema_state
 from headwater_ingest.errors import HeadwaterError
 from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
-from headwater_ingest.settings import LoadedSettings, Settings
+from headwater_ingest.settings import Settings
+from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.sites.sites_toml import read_sites
 
 _TIMEOUT_S = 3.0

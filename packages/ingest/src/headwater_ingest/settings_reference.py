@@ -2,7 +2,8 @@
 
 import msgspec
 
-from headwater_ingest.settings import Settings, as_toml, documentation_of
+from headwater_ingest.settings import Settings
+from headwater_ingest.settings_reader import as_toml, documentation_of
 
 
 def reference_page() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl
-from headwater_ingest.settings import load_settings
+from headwater_ingest.settings_reader import load_settings
 
 ROOT = Path(__file__).parents[4]
 COMPOSE = "docker-compose.yml"

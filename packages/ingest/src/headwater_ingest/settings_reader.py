@@ -1,0 +1,158 @@
+"""Reads the settings: from the environment and from an optional TOML file.
+
+The environment (``HEADWATER_PORT``) wins over the file (``port``). Every mistake is
+reported at once, and nothing here prints a secret. No other module reads the
+environment.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec.inspect import Metadata, type_info
+
+from headwater_ingest.errors import SettingsError
+from headwater_ingest.settings import Settings
+from headwater_ingest.suggest import did_you_mean
+
+CONFIG_VARIABLE = "HEADWATER_CONFIG"
+
+_PREFIX = "HEADWATER_"
+# Variables of the same prefix that name no setting: ours, the client library's and the
+# tests'. A machine that runs all of them must be able to set them.
+_NOT_OURS = re.compile("HEADWATER_(CONFIG|WRITE_KEY|DISABLED|E2E_.*)")
+_PASSWORD = re.compile(r"^([a-z]*://)?+([^:@/]*):.*@")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, and where each value came from.
+
+    Attributes:
+        values: The settings.
+        sources: For each key that was set: the variable or the file.
+    """
+
+    values: Settings
+    sources: Mapping[str, str]
+
+    def show(self) -> str:
+        """Print all settings as TOML with the source of each, without secrets."""
+        shown = msgspec.structs.asdict(self.values)
+        shown["sites_file"] = self.values.sites_path
+        lines = {
+            key: f"# {key} is not set" if value is None else f"{key} = {as_toml(value)}"
+            for key, value in shown.items()
+        }
+        width = max(map(len, lines.values()))
+        return "".join(
+            f"{line:{width}}  # {self.sources.get(key, 'default')}\n"
+            for key, line in lines.items()
+        )
+
+
+def load_settings(
+    environ: Mapping[str, str], config_file: Path | None = None
+) -> LoadedSettings:
+    """Read the settings from the environment and from the file, if one is named.
+
+    A variable that is set to nothing counts as not set.
+
+    Args:
+        environ: The environment of the process.
+        config_file: A TOML file; it takes the place of ``HEADWATER_CONFIG``.
+
+    Raises:
+        SettingsError: With one line for every mistake.
+    """
+    named = environ.get(CONFIG_VARIABLE)
+    path = config_file or (Path(named) if named else None)
+    problems: list[str] = []
+    given = _from_file(path, problems) if path else {}
+    given.update(_from_environment(environ, problems))
+    values = {
+        key: _convert(key, value, source=source, problems=problems)
+        for key, (value, source) in given.items()
+    }
+    if problems:
+        raise SettingsError(problems)
+    settings = msgspec.structs.replace(Settings(), **values)
+    return LoadedSettings(settings, {key: source for key, (_, source) in given.items()})
+
+
+def redact(text: str) -> str:
+    """Put stars in place of the password in a URL."""
+    return _PASSWORD.sub(r"\1\2:***@", text)
+
+
+def documentation_of(key: str) -> tuple[str, str]:
+    """Return what a setting means and which values it takes."""
+    info = type_info(Settings.__annotations__[key])
+    if not isinstance(info, Metadata) or not info.extra or not info.extra_json_schema:
+        raise TypeError(f"the setting {key} is not documented")
+    return info.extra_json_schema["description"], info.extra["expected"]
+
+
+def as_toml(value: object) -> str:
+    """Write a value as TOML, without its password if it is a URL."""
+    if isinstance(value, str | Path):
+        return msgspec.json.encode(redact(str(value))).decode()
+    return repr(value)
+
+
+_Given = dict[str, tuple[object, str]]  # key → value as it was written, and where
+
+
+def _from_file(path: Path, problems: list[str]) -> _Given:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"config file {path}: cannot be read: {error.strerror}")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"config file {path}: is not TOML: {error}")
+        return {}
+    known = Settings.__struct_fields__
+    problems += [
+        f"`{key}` in {path} is no setting: {did_you_mean(key, known)}"
+        for key in table
+        if key not in known
+    ]
+    return {key: (table[key], f"file {path}") for key in known if key in table}
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> _Given:
+    known = {_PREFIX + key.upper(): key for key in Settings.__struct_fields__}
+    problems += [
+        f"{name} is no setting: {did_you_mean(name, known, prefix=_PREFIX)}"
+        for name in sorted(environ)
+        if name.startswith(_PREFIX)
+        and name not in known
+        and not _NOT_OURS.fullmatch(name)
+    ]
+    return {
+        key: (environ[name], f"environment {name}")
+        for name, key in known.items()
+        if environ.get(name)
+    }
+
+
+def _convert(key: str, value: object, *, source: str, problems: list[str]) -> object:
+    """Return the value in the field's type, or note a problem and return None."""
+    kind = Settings.__annotations__[key]
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_convert_path)
+    except msgspec.ValidationError:
+        _, expected = documentation_of(key)
+        shown = redact(str(value))
+        problems.append(f"{key} = {shown!r} ({source}): give {expected}")
+        return None
+
+
+def _convert_path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise TypeError
+    return Path(value).expanduser()
