@@ -1,0 +1,176 @@
+"""User-agent client hints: what a browser says of itself beside its user agent.
+
+Chromium freezes its user agent: Windows 11 is 10 there, Brave is Chrome, and no device
+has a model. The hints tell. Each of them may be absent, and none is to be trusted more
+than a user agent.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, Self
+
+from headwater_ingest.enrich.agent_rules import Found, cut_version, join_version
+
+_HEADERS: Final = (
+    ("sec-ch-ua", 256),
+    ("sec-ch-ua-full-version-list", 256),
+    ("sec-ch-ua-platform", 32),
+    ("sec-ch-ua-platform-version", 32),
+    ("sec-ch-ua-mobile", 32),
+    ("sec-ch-ua-model", 64),
+)
+"""Headers, and how many of their characters are looked at. Real ones have fewer."""
+
+_BRAND: Final = re.compile(r'"([^"]*)"\s*;\s*v\s*=\s*"([^"]*)"')
+
+_BROWSERS: Final[Mapping[str, str]] = {
+    "115Browser": "115 Browser",
+    "360Safe": "360 Secure Browser",
+    "AVG Secure Browser": "AVG Secure Browser",
+    "Aloha Browser": "Aloha Browser",
+    "Atom": "Atom",
+    "Avast Secure Browser": "Avast Secure Browser",
+    "Avira Secure Browser": "Avira Secure Browser",
+    "Brave": "Brave",
+    "CCleaner Browser": "CCleaner",
+    "Chromium": "Chromium",
+    "CocCoc": "Coc Coc",
+    "Coc Coc": "Coc Coc",
+    "DuckDuckGo": "DuckDuckGo Privacy Browser",
+    "Ecosia": "Ecosia",
+    "Google Chrome": "Chrome",
+    "HeyTapBrowser": "HeyTapBrowser",
+    "HuaweiBrowser": "Huawei Browser Mobile",
+    "Iron": "Iron",
+    "Kiwi": "Kiwi",
+    "Maxthon": "Maxthon",
+    "Meta Quest Browser": "Oculus Browser",
+    "Microsoft Edge": "Microsoft Edge",
+    "MiuiBrowser": "Mi Browser",
+    "Mi Browser": "Mi Browser",
+    "Norton Private Browser": "Norton Private Browser",
+    "Oculus Browser": "Oculus Browser",
+    "Opera": "Opera",
+    "Opera Air": "Opera Air",
+    "Opera Crypto": "Opera Crypto",
+    "Opera GX": "Opera GX",
+    "Opera Mobile": "Opera",
+    "OperaMobile": "Opera",
+    "Phoenix Browser": "Phoenix Browser",
+    "Quark": "Quark",
+    "Samsung Internet": "Samsung Browser",
+    "Seznam": "Seznam Browser",
+    "Silk": "Mobile Silk",
+    "UCBrowser": "UC Browser",
+    "Vivaldi": "Vivaldi",
+    "VivoBrowser": "vivo Browser",
+    "Wavebox": "Wavebox",
+    "Whale": "Whale Browser",
+    "YaBrowser": "Yandex Browser",
+    "Yandex": "Yandex Browser",
+}
+"""Brands and the names that we give to them. Others, grease too, are passed over."""
+
+_ENGINES: Final = frozenset({"Chromium", "Chrome"})
+"""Names that say less than any other brand in the same list."""
+
+_SYSTEMS: Final[Mapping[str, str]] = {
+    "Android": "Android",
+    "Chrome OS": "Chrome OS",
+    "Chromium OS": "Chrome OS",
+    "Linux": "GNU/Linux",
+    "Windows": "Windows",
+    "iOS": "iOS",
+    "macOS": "Mac",
+}
+
+_WINDOWS_BEFORE_10: Final[Mapping[str, str]] = {"0.1": "7", "0.2": "8", "0.3": "8.1"}
+_FIRST_WINDOWS_11: Final = 13
+_ANDROID_WITHOUT_MINOR: Final = 10
+"""Since this one Android's user agent has no second part."""
+
+
+class ClientHints(NamedTuple):
+    """The hints of one request, as the headers have them; empty where absent."""
+
+    brands: str = ""
+    full_version_list: str = ""
+    platform: str = ""
+    platform_version: str = ""
+    mobile: str = ""
+    model: str = ""
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str]) -> Self:
+        """Returns the hints among `headers`, whose names are in lower case."""
+        return cls(*(headers.get(name, "")[:chars] for name, chars in _HEADERS))
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the browser says that nobody sees it."""
+        return "Headless" in self.brands or "Headless" in self.full_version_list
+
+    @property
+    def is_mobile(self) -> bool:
+        """Whether the browser prefers pages for phones."""
+        return self.mobile.strip() == "?1"
+
+    @property
+    def device_model(self) -> str:
+        """The model of the device, or nothing."""
+        return _unquote(self.model)
+
+    def browser(self) -> Found | None:
+        """Returns the most telling brand and its version."""
+        brands = dict(_read_brands(self.brands or self.full_version_list))
+        name = max(brands, key=_weigh_name, default=None)
+        if name is None:
+            return None
+        full = dict(_read_brands(self.full_version_list)).get(name)
+        return Found(name, full or brands[name])
+
+    def operating_system(self) -> Found | None:
+        """Returns the platform and its version."""
+        name = _SYSTEMS.get(_unquote(self.platform))
+        if name is None:
+            return None
+        return Found(name, _read_system_version(name, _unquote(self.platform_version)))
+
+
+NO_HINTS: Final = ClientHints()
+
+
+def _read_brands(header: str) -> Iterator[tuple[str, str]]:
+    for brand, version in _BRAND.findall(header):
+        name = _BROWSERS.get(brand)
+        if name is not None:
+            yield name, cut_version(version)
+
+
+def _weigh_name(name: str) -> int:
+    if name == "Chromium":
+        return 0
+    return 1 if name in _ENGINES else 2
+
+
+def _read_system_version(name: str, text: str) -> str:
+    version = cut_version(text)
+    major, _, minor = version.partition(".")
+    if not major:
+        return ""
+    if name == "Windows":
+        return _read_windows_version(version, int(major[:9]))
+    if name == "Android" and int(major[:9]) >= _ANDROID_WITHOUT_MINOR and minor == "0":
+        return major
+    return "" if name == "GNU/Linux" else join_version(major, minor)
+
+
+def _read_windows_version(version: str, major: int) -> str:
+    """Reads the version of the universal API contract, which is what Windows sends."""
+    if major >= _FIRST_WINDOWS_11:
+        return "11"
+    return "10" if major else _WINDOWS_BEFORE_10.get(version, "")
+
+
+def _unquote(header: str) -> str:
+    return header.strip().strip('"').strip()
