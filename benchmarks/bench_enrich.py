@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from headwater_ingest.enrich.address import DEFAULT_TRUSTED_PROXIES, read_client
+from headwater_ingest.enrich.address import read_client
 from headwater_ingest.enrich.attribution import Attributor
 from headwater_ingest.enrich.channels import Visit, find_channel
 from headwater_ingest.enrich.currency import make_revenue, read_money
@@ -25,6 +25,7 @@ from headwater_ingest.enrich.root_domain import root_domain
 from headwater_ingest.enrich.sources_file import packaged_sources
 from headwater_ingest.enrich.spam import packaged_spam
 from headwater_ingest.enrich.url import read_page, split_url
+from headwater_ingest.settings import Settings
 from headwater_ingest.sites.shields import Shields
 
 COLD = 2000
@@ -53,7 +54,7 @@ class Row:
 
 def rows(city: Path | None) -> Iterator[Row]:
     sources = packaged_sources()
-    trusted = NetworkSet.parse(DEFAULT_TRUSTED_PROXIES)
+    trusted = NetworkSet.parse(Settings().trusted_proxies)
     rates = packaged_rates()
     yield Row("url split (never cached)", urls, split_url)
     yield Row("page", urls, read_page)

@@ -1,3 +1,4 @@
+import re
 import tomllib
 from pathlib import Path
 
@@ -45,6 +46,41 @@ def test_values_take_the_type_of_their_setting() -> None:
     assert values.block_seconds == 0.5
     assert values.data_dir == Path("/srv/headwater")
     assert values.log_format == "json"
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("10.1.2.3, 2001:DB8::/32", ("10.1.2.3/32", "2001:db8::/32")),
+        ("192.0.2.77/24", ("192.0.2.0/24",)),
+        ("none", ()),
+    ],
+)
+def test_networks_come_as_a_list_with_commas(
+    text: str, expected: tuple[str, ...]
+) -> None:
+    values = load_settings({"HEADWATER_TRUSTED_PROXIES": text}).values
+
+    assert values.trusted_proxies == expected
+
+
+def test_networks_come_as_a_list_of_toml(tmp_path: Path) -> None:
+    file = write(tmp_path, 'trusted_proxies = ["10.0.0.1", "fe80::/10"]\n')
+
+    loaded = load_settings({}, file)
+
+    assert loaded.values.trusted_proxies == ("10.0.0.1/32", "fe80::/10")
+    assert 'trusted_proxies = ["10.0.0.1/32", "fe80::/10"]' in loaded.show()
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "proxy", "10.0.0.1,", "none,::1"])
+def test_networks_that_are_none_are_named(text: str) -> None:
+    (problem,) = problems_of({"HEADWATER_TRUSTED_PROXIES": text})
+
+    assert problem == (
+        f"trusted_proxies = {text!r} (environment HEADWATER_TRUSTED_PROXIES): give "
+        "addresses and networks, separated by commas, or `none`"
+    )
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -152,8 +188,9 @@ def test_what_is_shown_is_toml_with_the_source_of_each_value() -> None:
     shown = loaded.show()
 
     table = tomllib.loads(shown)
-    assert {*table, "clickhouse_cluster"} == set(Settings.__struct_fields__)
-    assert "# clickhouse_cluster is not set" in shown
+    not_set = set(re.findall("^# ([a-z_]+) is not set", shown, re.MULTILINE))
+    assert "clickhouse_cluster" in not_set
+    assert {*table, *not_set} == set(Settings.__struct_fields__)
     assert table["port"] == 1
     assert table["sites_file"] == "data/sites.toml"
     port, host = (

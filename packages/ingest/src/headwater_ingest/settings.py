@@ -13,6 +13,27 @@ from msgspec import Meta
 EMBEDDED = "embedded"
 
 
+class Networks(tuple[str, ...]):
+    """Some addresses and networks, as texts that spell them."""
+
+    __slots__ = ()
+
+
+# Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there.
+_LOCAL = Networks(
+    (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+        "169.254.0.0/16",
+        "fe80::/10",
+    )
+)
+
+
 def _setting(meaning: str, *, expected: str) -> Meta:
     return Meta(description=meaning, extra={"expected": expected})
 
@@ -84,6 +105,60 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             expected="a path",
         ),
     ] = None
+    trusted_proxies: Annotated[
+        Networks,
+        _setting(
+            "Peers whose headers (`X-Forwarded-For` and its like) are believed when "
+            "they name the client of a web event.",
+            expected="addresses and networks, separated by commas, or `none`",
+        ),
+    ] = _LOCAL
+    geoip_city_file: Annotated[
+        Path | None,
+        _setting(
+            "Database of places (`.mmdb`) in MaxMind's schema or in the flat one with "
+            "`country_code`. Not set: countries by the registries' records, no cities.",
+            expected="a path",
+        ),
+    ] = None
+    geoip_asn_file: Annotated[
+        Path | None,
+        _setting(
+            "Database of autonomous systems (`.mmdb`), by which events from data "
+            "centres are dropped. Not set: none are, unless a proxy says so.",
+            expected="a path",
+        ),
+    ] = None
+    spam_file: Annotated[
+        Path | None,
+        _setting(
+            "Hosts of referrers that are spam, one a line, besides those that we know.",
+            expected="a path",
+        ),
+    ] = None
+    traffic_sources_file: Annotated[
+        Path | None,
+        _setting(
+            "TOML file of traffic sources, besides those that we know and before them.",
+            expected="a path",
+        ),
+    ] = None
+    rates_file: Annotated[
+        Path | None,
+        _setting(
+            "Exchange rates, JSON in the form of Open Exchange Rates. Not set: those "
+            "of the extra `currency`, if it is installed.",
+            expected="a path",
+        ),
+    ] = None
+    max_sessions: Annotated[
+        int,
+        _whole(
+            "Most open sessions of web visitors. With more, those that were idle "
+            "longest are forgotten, and their visitors begin new ones.",
+            ge=1000,
+        ),
+    ] = 1_000_000
     journal_max_bytes: Annotated[
         int,
         _whole(

@@ -9,13 +9,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
 from msgspec.inspect import Metadata, type_info
 
 from headwater_ingest.errors import SettingsError
-from headwater_ingest.settings import Settings
+from headwater_ingest.settings import Networks, Settings
 from headwater_ingest.suggest import did_you_mean
 
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
@@ -24,6 +25,8 @@ _PREFIX = "HEADWATER_"
 # Variables of the same prefix that name no setting: ours, the client library's and the
 # tests'. A machine that runs all of them must be able to set them.
 _NOT_OURS = re.compile("HEADWATER_(CONFIG|WRITE_KEY|DISABLED|E2E_.*)")
+_NO_NETWORKS = "none"
+_LONG = 72  # what is longer does not push the second column out of sight
 _PASSWORD = re.compile(r"^([a-z]*://)?+([^:@/]*):.*@")
 
 
@@ -47,7 +50,7 @@ class LoadedSettings:
             key: f"# {key} is not set" if value is None else f"{key} = {as_toml(value)}"
             for key, value in shown.items()
         }
-        width = max(map(len, lines.values()))
+        width = max(len(line) for line in lines.values() if len(line) <= _LONG)
         return "".join(
             f"{line:{width}}  # {self.sources.get(key, 'default')}\n"
             for key, line in lines.items()
@@ -98,6 +101,8 @@ def documentation_of(key: str) -> tuple[str, str]:
 
 def as_toml(value: object) -> str:
     """Write a value as TOML, without its password if it is a URL."""
+    if isinstance(value, Networks):
+        return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, str | Path):
         return msgspec.json.encode(redact(str(value))).decode()
     return repr(value)
@@ -144,7 +149,7 @@ def _convert(key: str, value: object, *, source: str, problems: list[str]) -> ob
     """Return the value in the field's type, or note a problem and return None."""
     kind = Settings.__annotations__[key]
     try:
-        return msgspec.convert(value, kind, strict=False, dec_hook=_convert_path)
+        return msgspec.convert(value, kind, strict=False, dec_hook=_convert_special)
     except msgspec.ValidationError:
         _, expected = documentation_of(key)
         shown = redact(str(value))
@@ -152,7 +157,24 @@ def _convert(key: str, value: object, *, source: str, problems: list[str]) -> ob
         return None
 
 
-def _convert_path(kind: type, value: object) -> Path:
+def _convert_special(kind: type, value: object) -> Path | Networks:
+    if kind is Networks:
+        return _read_networks(value)
     if kind is not Path or not isinstance(value, str) or not value:
         raise TypeError
     return Path(value).expanduser()
+
+
+def _read_networks(value: object) -> Networks:
+    """Reads a list, or a text with commas as a variable holds it.
+
+    Raises:
+        ValueError: One of them is neither an address nor a network.
+        TypeError: It is no such list.
+    """
+    texts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise TypeError
+    if texts == [_NO_NETWORKS]:
+        return Networks()
+    return Networks(str(ip_network(str(each).strip(), strict=False)) for each in texts)

@@ -3,15 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater_ingest.enrich.address import (
-    DEFAULT_TRUSTED_PROXIES,
     MAX_ADDRESS_CHARS,
     Client,
     IpClass,
     read_client,
 )
 from headwater_ingest.enrich.networks import NetworkSet
+from headwater_ingest.settings import Settings
 
-TRUSTED = NetworkSet.parse(DEFAULT_TRUSTED_PROXIES)
+TRUSTED = NetworkSet.parse(Settings().trusted_proxies)
 PROXY = "10.0.0.1"
 ANYTHING = st.text(st.characters(codec=None))
 HEADERS = (

@@ -18,18 +18,6 @@ from typing import Final, NamedTuple
 
 from headwater_ingest.enrich.networks import NetworkSet, read_address
 
-DEFAULT_TRUSTED_PROXIES: Final = (
-    "127.0.0.0/8",
-    "::1/128",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "fc00::/7",
-    "169.254.0.0/16",
-    "fe80::/10",
-)
-"""Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there."""
-
 MAX_ADDRESS_CHARS: Final = 255
 """A longer text is cut, so that no cache keyed by addresses grows beyond bounds."""
 
