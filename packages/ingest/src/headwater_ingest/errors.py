@@ -3,6 +3,11 @@
 HeadwaterError
 ├── SettingsError            a setting is wrong; nothing has been started
 ├── SitesFileError           the sites file is wrong; the last good one stays in force
+├── SiteChangeError          the sites cannot be changed so; nothing was changed
+│   ├── InvalidSiteError             a field is wrong, or taken by another site
+│   ├── UnknownSiteError             there is no site of this name
+│   ├── SiteExistsError              there is one already
+│   └── SiteKeptInFileError          it is to be changed in its sites file
 ├── DataFileError            a file for enrichment is wrong; the last good one stays
 ├── AddressUnavailableError  the address to listen on cannot be bound
 ├── ClickHouseError          something between us and ClickHouse
@@ -15,6 +20,7 @@ HeadwaterError
 │   │   ├── SchemaChangedError       an applied migration is not the one in the code
 │   │   └── TopologyChangedError     the tables were made for another topology
 │   ├── MigrationFailedError         ClickHouse refused a statement; run it again
+│   ├── QueryRefusedError            ClickHouse refused a query of ours
 │   └── EmbeddedClickHouseError      the server in a child process
 │       ├── EmbeddedNotInstalledError    chdb-core is not there
 │       ├── DataDirectoryInUseError      another process has the data directory
@@ -61,6 +67,34 @@ class SitesFileError(HeadwaterError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class SiteChangeError(HeadwaterError):
+    """The sites cannot be changed in this way. Nothing was changed."""
+
+
+class InvalidSiteError(SiteChangeError):
+    """What was written about a site is wrong, or belongs to another site.
+
+    Attributes:
+        problems: One line per mistake, all found at once.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class UnknownSiteError(SiteChangeError):
+    """There is no site of this name."""
+
+
+class SiteExistsError(SiteChangeError):
+    """There is a site of this name already."""
+
+
+class SiteKeptInFileError(SiteChangeError):
+    """The truth about the site is its sites file, where it is to be changed."""
 
 
 class DataFileError(HeadwaterError):
@@ -163,6 +197,18 @@ class TopologyChangedError(SchemaError):
 
 class MigrationFailedError(ClickHouseError):
     """ClickHouse refused a statement of a migration. Those before it have run.
+
+    Attributes:
+        code: ClickHouse's error code.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class QueryRefusedError(ClickHouseError):
+    """ClickHouse refused a query of ours: a right is missing, or a table.
 
     Attributes:
         code: ClickHouse's error code.

@@ -1,12 +1,15 @@
 import stat
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from headwater_ingest.errors import SitesFileError
-from headwater_ingest.sites.model import Site, derive_site_id, digest_key
+from headwater_ingest.sites.model import derive_site_id
+from headwater_ingest.sites.record import SiteRecord, WriteKey
 from headwater_ingest.sites.sites_toml import (
     new_write_key,
+    parse_sites,
     read_sites,
     write_first_file,
 )
@@ -34,7 +37,11 @@ def test_a_site_has_a_domain_a_key_and_a_derived_id(tmp_path: Path) -> None:
     path = write(tmp_path, f'[[site]]\ndomain = "Example.com"\nwrite_key = "{KEY}"\n')
 
     assert read_sites(path) == [
-        Site(derive_site_id("example.com"), "example.com", frozenset([digest_key(KEY)]))
+        SiteRecord(
+            id=derive_site_id("example.com"),
+            domain="example.com",
+            write_keys=(WriteKey.of(KEY),),
+        )
     ]
 
 
@@ -53,7 +60,94 @@ def test_a_site_may_have_several_keys_and_an_id(tmp_path: Path) -> None:
     (site,) = read_sites(path)
 
     assert site.id == 2**64 - 1
-    assert site.key_digests == {digest_key(KEY), digest_key(OTHER)}
+    assert site.write_keys == (WriteKey.of(KEY), WriteKey.of(OTHER))
+
+
+def test_a_renamed_site_keeps_the_number_of_its_former_domain(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        [[site]]
+        domain = "new.example"
+        former_domain = "old.example"
+        write_key = "{KEY}"
+        """,
+    )
+
+    (site,) = read_sites(path)
+
+    assert site.id == derive_site_id("old.example")
+    assert site.former_domain == "old.example"
+
+
+def test_a_site_may_say_all_there_is_to_say(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        [[site]]
+        domain = "a.example"
+        write_keys = []
+        key_digests = [
+            "sha256:{"ab" * 32}",
+            {{ digest = "sha256:{"cd" * 32}", valid_until = 2026-11-22T10:00:00Z }},
+        ]
+        rate_limit = 600
+        rate_window_seconds = 10
+        accept_traffic_until = 2026-12-31
+        monthly_quota = 1_000_000
+        blocked_addresses = ["192.0.2.1"]
+        blocked_countries = ["ZZ"]
+        blocked_pages = ["/admin/**"]
+        allowed_hostnames = ["*.a.example"]
+        allowed_props = ["plan"]
+        time_zone = "Europe/Berlin"
+        [site.revenue_goals]
+        Purchase = "EUR"
+        """,
+    )
+
+    (site,) = read_sites(path)
+
+    assert site == SiteRecord(
+        id=derive_site_id("a.example"),
+        domain="a.example",
+        write_keys=(WriteKey("ab" * 32), WriteKey("cd" * 32, 1_795_341_600_000)),
+        rate_limit=600,
+        rate_window_seconds=10,
+        accept_traffic_until=date(2026, 12, 31),
+        monthly_quota=1_000_000,
+        blocked_addresses=("192.0.2.1",),
+        blocked_countries=("ZZ",),
+        blocked_pages=("/admin/**",),
+        allowed_hostnames=("*.a.example",),
+        allowed_props=("plan",),
+        time_zone="Europe/Berlin",
+        revenue_goals={"Purchase": "EUR"},
+    )
+
+
+def test_a_site_that_sums_up_others_needs_no_key(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[site]]\ndomain = "all.example"\nconsolidated = true\n')
+
+    (site,) = read_sites(path)
+
+    assert site.consolidated
+
+
+def test_a_site_for_browsers_only_says_that_it_has_no_key(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[site]]\ndomain = "a.example"\nwrite_keys = []\n')
+
+    (site,) = read_sites(path)
+
+    assert site.write_keys == ()
+
+
+def test_a_text_is_called_by_its_name() -> None:
+    with pytest.raises(SitesFileError) as caught:
+        parse_sites("[[site]]\nwrite_keys = []", name="the body")
+
+    (problem,) = caught.value.problems
+    assert problem.startswith("the body: site 1 (line 1): give `domain` as a host name")
 
 
 def test_all_mistakes_are_reported_with_their_place(tmp_path: Path) -> None:
@@ -75,11 +169,10 @@ id = 0
 """,
     )
 
-    assert problems_of(path) == [
-        (
-            "site 2 (line 5): `colour` is unknown: "
-            "known are `domain`, `id`, `write_key`, `write_keys`"
-        ),
+    problems = problems_of(path)
+
+    assert problems[0].startswith("site 2 (line 5): `colour` is unknown: known are ")
+    assert problems[1:] == [
         (
             "site 2 (line 5): has the domain a.example of site 1 (line 1): "
             "each must have its own"
@@ -87,8 +180,35 @@ id = 0
         "site 2 (line 5): has a write key of site 1 (line 1): each must have its own",
         "site 3 (line 10): `domian` is unknown: did you mean `domain`?",
         'site 3 (line 10): give `domain` as a host name: domain = "example.com"',
-        "site 3 (line 10): a write key is a text of 16 or more characters",
+        (
+            "site 3 (line 10): `write_key`: a write key is a text of 16 or more "
+            "characters"
+        ),
         "site 3 (line 10): give `id` as a whole number from 1 to 18446744073709551615",
+    ]
+
+
+def test_two_sites_cannot_have_had_one_domain(tmp_path: Path) -> None:
+    entry = '[[site]]\ndomain = "{}"\nid = {}\nwrite_keys = []\nformer_domain = "a"\n'
+    path = write(tmp_path, entry.format("b", 1) + entry.format("c", 2))
+
+    assert problems_of(path) == [
+        (
+            "site 2 (line 6): has the former domain a of site 1 (line 1): "
+            "each must have its own"
+        )
+    ]
+
+
+def test_a_domain_is_the_same_with_and_without_www(tmp_path: Path) -> None:
+    entry = '[[site]]\ndomain = "{}"\nwrite_keys = []\n'
+    path = write(tmp_path, entry.format("a.example") + entry.format("www.a.example"))
+
+    assert problems_of(path) == [
+        (
+            "site 2 (line 4): has the domain a.example of site 1 (line 1): "
+            "each must have its own"
+        )
     ]
 
 

@@ -1,4 +1,4 @@
-"""Keeps the registry in step with the sites file.
+"""The sites file of this node, read again when it changes.
 
 A change is taken up once two calls of `refresh` have found the file the same: an editor
 may write in parts, and a client whose key is missing from half a file would give up its
@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from headwater_ingest.errors import SitesFileError
-from headwater_ingest.sites.registry import SiteRegistry
+from headwater_ingest.sites.record import SiteRecord
 from headwater_ingest.sites.sites_toml import read_sites
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -20,41 +20,57 @@ _Stamp = tuple[int, int, int]  # what tells one version of the file from another
 
 
 class SitesFile:
-    """One sites file and the registry that it fills. Used by one thread at a time."""
+    """One sites file and what it says. Used by one thread at a time.
 
-    def __init__(self, path: Path, registry: SiteRegistry) -> None:
-        self._path = path
-        self._registry = registry
+    Attributes:
+        path: Where it is.
+        records: Its sites; of a file that is not there, none.
+        problem: What is wrong with it now; None when all is well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records: tuple[SiteRecord, ...] = ()
+        self.problem: str | None = None
         self._loaded: _Stamp | None = None
         self._looked_at: _Stamp | None = None
-        self.problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How the records of its sites call it."""
+        return str(self.path.resolve())
 
     def load(self) -> None:
-        """Read the file and put its sites in force.
+        """Read the file.
 
         Raises:
-            SitesFileError: If it is missing or wrong; the registry is unchanged.
+            SitesFileError: If it is missing or wrong; the records are unchanged.
         """
         self._loaded = self._looked_at = self._read_stamp()
-        sites = read_sites(self._path)
-        self._registry.replace(sites)
+        self.records = tuple(read_sites(self.path))
         self.problem = None
-        _log.info("sites loaded", file=str(self._path), sites=len(sites))
+        _log.info("sites loaded", file=str(self.path), sites=len(self.records))
 
-    def refresh(self) -> None:
-        """Load the file again if it has changed and come to rest."""
+    def refresh(self) -> bool:
+        """Load the file again if it has changed and come to rest.
+
+        Returns:
+            Whether there are new records.
+        """
         before, self._looked_at = self._looked_at, self._read_stamp()
         if self._looked_at == self._loaded or self._looked_at != before:
-            return
+            return False
         try:
             self.load()
         except SitesFileError as error:
             self.problem = str(error)
             _log.warning("sites file broken, last good sites kept", problem=str(error))
+            return False
+        return True
 
     def _read_stamp(self) -> _Stamp | None:
         try:
-            stat = self._path.stat()
+            stat = self.path.stat()
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_size, stat.st_ino

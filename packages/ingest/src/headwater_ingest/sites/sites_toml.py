@@ -4,9 +4,12 @@
     domain = "example.com"
     write_key = "hw_..."              # or, while a key is being changed:
     # write_keys = ["hw_new...", "hw_old..."]
-    # id = 42                         # only to keep a number from elsewhere
+    # former_domain = "old.example"   # events may still name it
+    # rate_limit = 6000               # and whatever else `fields.py` knows
 
-All mistakes are reported at once. No message repeats a write key.
+A site has the number of its domain, or of its former domain if it has one, so that a
+site which is renamed keeps its events; `id` gives it another one. All mistakes are
+reported at once. No message repeats a write key.
 """
 
 import os
@@ -16,17 +19,18 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from headwater_ingest.errors import SitesFileError
-from headwater_ingest.sites.model import Site, derive_site_id, digest_key
+from headwater_ingest.sites.fields import read_fields
+from headwater_ingest.sites.model import bare_domain, derive_site_id
+from headwater_ingest.sites.record import SiteRecord
 from headwater_ingest.suggest import did_you_mean
 
-MIN_KEY_CHARS = 16
 FIRST_DOMAIN = "example.com"
 
-_FIELDS = ("domain", "id", "write_key", "write_keys")
 _ENTRY = re.compile(r"^[ \t]*\[\[[ \t]*site[ \t]*\]\]", re.MULTILINE)
-_DOMAIN = re.compile(r"(?!.*://)[^\s,]+")
-_MAX_ID = 2**64 - 1
+_KEY_FIELDS = frozenset({"write_key", "write_keys", "key_digests"})
 
 _FIRST_FILE = """\
 # The sites that may send events, each with its write key. A change is live within a
@@ -38,7 +42,7 @@ write_key = "{key}"
 """
 
 
-def read_sites(path: Path) -> list[Site]:
+def read_sites(path: Path) -> list[SiteRecord]:
     """Read all sites of a file.
 
     Raises:
@@ -46,7 +50,6 @@ def read_sites(path: Path) -> list[Site]:
     """
     try:
         text = path.read_text("utf-8")
-        table = tomllib.loads(text)
     except FileNotFoundError as error:
         raise SitesFileError(
             [f"sites file {path} does not exist: write it, or correct `sites_file`"]
@@ -55,9 +58,26 @@ def read_sites(path: Path) -> list[Site]:
         raise SitesFileError(
             [f"sites file {path} cannot be read: {error.strerror}"]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SitesFileError([f"sites file {path} is not TOML: {error}"]) from error
-    return _Reader(path, text).read(table)
+    return parse_sites(text, name=f"sites file {path}")
+
+
+def parse_sites(text: str, *, name: str) -> list[SiteRecord]:
+    """Read all sites of a text.
+
+    Args:
+        text: What a sites file holds.
+        name: How messages call it.
+
+    Raises:
+        SitesFileError: With one line for every mistake.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SitesFileError([f"{name} is not TOML: {error}"]) from error
+    return _Reader(name, text).read(table)
 
 
 def write_first_file(path: Path) -> None:
@@ -86,15 +106,15 @@ def new_write_key() -> str:
 class _Reader:
     """Reads one file: collects its sites and its mistakes."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
         self._lines = [
             text.count("\n", 0, found.start()) + 1 for found in _ENTRY.finditer(text)
         ]
         self._problems: list[str] = []
         self._seen: dict[object, str] = {}  # domain, id or digest → entry that has it
 
-    def read(self, table: Mapping[str, object]) -> list[Site]:
+    def read(self, table: Mapping[str, object]) -> list[SiteRecord]:
         for name in table.keys() - {"site"}:
             self._note(f"`{name}` is unknown: {did_you_mean(name, ['site'])}")
         entries = table.get("site", [])
@@ -106,65 +126,42 @@ class _Reader:
             raise SitesFileError(self._problems)
         return [site for site in sites if site]
 
-    def _site(self, entry: object, number: int) -> Site | None:
+    def _site(self, entry: object, number: int) -> SiteRecord | None:
         where = self._where(number)
         if not isinstance(entry, dict):
             self._note(f"{where}: is no table: write `[[site]]`")
             return None
-        for name in entry.keys() - set(_FIELDS):
-            self._note(f"{where}: `{name}` is unknown: {did_you_mean(name, _FIELDS)}")
-        domain = self._domain(entry.get("domain"), where)
-        digests = self._digests(entry, where)
-        if "id" in entry:
-            return Site(self._id(entry["id"], where), domain, digests)
-        return Site(derive_site_id(domain), domain, digests) if domain else None
-
-    def _domain(self, value: object, where: str) -> str:
-        if not isinstance(value, str) or not _DOMAIN.fullmatch(value):
-            self._note(f'{where}: give `domain` as a host name: domain = "example.com"')
-            return ""
-        domain = value.lower()
-        self._claim(("domain", domain), where, f"the domain {domain}")
-        return domain
-
-    def _id(self, value: object, where: str) -> int:
-        if type(value) is not int or not 1 <= value <= _MAX_ID:
-            self._note(f"{where}: give `id` as a whole number from 1 to {_MAX_ID}")
-            return 0
-        self._claim(("id", value), where, f"the id {value}")
-        return value
-
-    def _digests(self, entry: Mapping[str, object], where: str) -> frozenset[bytes]:
-        digests = [
-            digest
-            for key in self._keys(entry, where)
-            if (digest := self._digest(key, where))
-        ]
-        return frozenset(digests)
-
-    def _keys(self, entry: Mapping[str, object], where: str) -> list[object]:
-        several = entry.get("write_keys", [])
-        if not isinstance(several, list):
-            self._note(f'{where}: give `write_keys` as a list: ["hw_...", "hw_..."]')
-            several = []
-        elif not several and "write_key" not in entry:
+        found = read_fields({"domain": None} | entry)
+        for problem in found.problems:
+            self._note(f"{where}: {problem}")
+        if not (_KEY_FIELDS & entry.keys() or found.values.get("consolidated")):
             self._note(f'{where}: has no write key: write_key = "{new_write_key()}"')
-        return [*([entry["write_key"]] if "write_key" in entry else []), *several]
-
-    def _digest(self, key: object, where: str) -> bytes | None:
-        if not isinstance(key, str) or len(key) < MIN_KEY_CHARS:
-            self._note(
-                f"{where}: a write key is a text of {MIN_KEY_CHARS} or more characters"
-            )
+        if "domain" not in found.values:
             return None
-        digest = digest_key(key)
-        self._claim(digest, where, "a write key")
-        return digest
+        record = msgspec.structs.replace(SiteRecord(id=0, domain=""), **found.values)
+        if not record.id:
+            first_domain = record.former_domain or record.domain
+            record = msgspec.structs.replace(record, id=derive_site_id(first_domain))
+        self._claim_all(record, where)
+        return record
 
-    def _claim(self, value: object, where: str, what: str) -> None:
-        """Note a problem if an earlier entry has the value already."""
-        if (first := self._seen.setdefault(value, where)) is not where:
+    def _claim_all(self, record: SiteRecord, where: str) -> None:
+        """Note what an earlier entry has already."""
+        domain = bare_domain(record.domain)
+        is_taken = self._claim(("domain", domain), where, f"the domain {domain}")
+        if not is_taken:  # the same domain has the same number
+            self._claim(("id", record.id), where, f"the id {record.id}")
+        if record.former_domain:
+            former = bare_domain(record.former_domain)
+            self._claim(("former", former), where, f"the former domain {former}")
+        for key in record.write_keys:
+            self._claim(key.digest, where, "a write key")
+
+    def _claim(self, value: object, where: str, what: str) -> bool:
+        first = self._seen.setdefault(value, where)
+        if first is not where:
             self._note(f"{where}: has {what} of {first}: each must have its own")
+        return first is not where
 
     def _where(self, number: int) -> str:
         if number <= len(self._lines):
@@ -172,4 +169,4 @@ class _Reader:
         return f"site {number}"
 
     def _note(self, problem: str) -> None:
-        self._problems.append(f"sites file {self._path}: {problem}")
+        self._problems.append(f"{self._name}: {problem}")
