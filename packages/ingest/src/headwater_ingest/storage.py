@@ -6,12 +6,9 @@ takes, and says how things are.
 """
 
 import asyncio
-import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 
@@ -26,6 +23,7 @@ from headwater_ingest.errors import (
 )
 from headwater_ingest.settings import Settings
 from headwater_ingest.telemetry.state import WriterState
+from headwater_ingest.threads import in_thread
 from headwater_ingest.writer import (
     FailureKind,
     WriterSettings,
@@ -38,8 +36,6 @@ _RETRY_SECONDS = 2.0
 _PING_SECONDS = 3.0
 
 _log = structlog.stdlib.get_logger(__name__)
-
-T = TypeVar("T")
 
 
 class Storage:
@@ -57,6 +53,11 @@ class Storage:
         self._failures: Counter[str] = Counter()
         self._problem: str | None = None
         self.schema_ready = False
+
+    @property
+    def url(self) -> ClickHouseUrl:
+        """Where ClickHouse is."""
+        return self._url
 
     @property
     def clickhouse_up(self) -> bool:
@@ -121,13 +122,13 @@ class Storage:
         await self._writer.kill()
 
     async def _prepare(self) -> None:
-        applied = await _in_thread(lambda: migrate(self._url, self._topology))
+        applied = await in_thread(lambda: migrate(self._url, self._topology))
         _log.info("tables ready", applied=applied, clickhouse=self._url.redacted())
         self.schema_ready = True
         self._writer.start()
 
     async def _ping(self) -> None:
-        await _in_thread(lambda: _ask(self._url))
+        await in_thread(lambda: _ask(self._url))
 
     def _is_starting(self) -> bool:
         """Whether the first process was started and has not said anything yet."""
@@ -185,13 +186,24 @@ def migrate_once(settings: Settings) -> list[str]:
     Raises:
         ClickHouseError: That was not possible.
     """
-    topology = Topology(settings.clickhouse_cluster)
+    with reach_clickhouse(settings) as url:
+        return migrate(url, Topology(settings.clickhouse_cluster))
+
+
+@contextmanager
+def reach_clickhouse(settings: Settings) -> Iterator[ClickHouseUrl]:
+    """Say where ClickHouse is; the embedded one is run meanwhile if nobody else does.
+
+    Raises:
+        ClickHouseError: The embedded one does not start.
+    """
     if not settings.is_embedded:
-        return migrate(ClickHouseUrl.parse(settings.clickhouse_url), topology)
-    if running := find_running(settings.clickhouse_dir):
-        return migrate(running, topology)
-    with _embedded(settings) as server:
-        return migrate(server.url, topology)
+        yield ClickHouseUrl.parse(settings.clickhouse_url)
+    elif running := find_running(settings.clickhouse_dir):
+        yield running
+    else:
+        with _embedded(settings) as server:
+            yield server.url
 
 
 @asynccontextmanager
@@ -233,18 +245,3 @@ def _kind_of(status: WriterStatus) -> FailureKind | None:
 
 def _ask(url: ClickHouseUrl) -> None:
     connect(url, connect_timeout_s=_PING_SECONDS, timeout_s=_PING_SECONDS).disconnect()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work in a thread that does not hold up the end of the process."""
-    done: Future[T] = Future()
-    done.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(done)
