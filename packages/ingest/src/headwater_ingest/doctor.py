@@ -7,7 +7,7 @@ not. Each check is a function from the settings to findings.
 import http.client
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,15 +23,17 @@ from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
+from headwater_ingest.sites.known_sites import KnownSites
+from headwater_ingest.sites.record import SiteRecord
 from headwater_ingest.sites.sites_toml import read_sites
 
 _TIMEOUT_S = 3.0
 
-# A table that an INSERT reaches must remember the tokens of blocks.
+# A table that blocks of events reach must remember their tokens.
 _TABLES_WITHOUT_WINDOW = """
     SELECT name FROM system.tables
     WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
-        AND name != 'schema_migrations'
+        AND name NOT IN ('schema_migrations', 'sites', 'salts')
         AND NOT match(create_table_query, 'deduplication_window = [1-9]')
     ORDER BY name
 """
@@ -175,16 +177,30 @@ def _deduplication(client: Client) -> Finding:
 def _sites(settings: Settings) -> Iterator[Finding]:
     path = settings.sites_path
     if settings.sites_file is None and not path.exists():
-        yield _warn("sites", f"{path} is not there yet: `serve` writes a first one")
+        yield _known_sites(settings)
         return
     try:
         sites = read_sites(path)
     except HeadwaterError as error:
         yield from (_fail("sites", line) for line in str(error).splitlines())
         return
+    yield _ok("sites", f"{_list_domains(sites)} in {path}")
+
+
+def _known_sites(settings: Settings) -> Finding:
+    known = KnownSites.read(settings.data_dir).records
+    if known:
+        return _ok("sites", f"{_list_domains(known)} in the table of sites")
+    return _warn(
+        "sites",
+        f"{settings.sites_path} is not there yet: `serve` writes a first one, if there "
+        "are no sites in ClickHouse either",
+    )
+
+
+def _list_domains(sites: Sequence[SiteRecord]) -> str:
     domains = ", ".join(site.domain for site in sites[:5])
-    more = f" and {len(sites) - 5} more" if len(sites) > 5 else ""
-    yield _ok("sites", f"{domains}{more} in {path}")
+    return domains + (f" and {len(sites) - 5} more" if len(sites) > 5 else "")
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
