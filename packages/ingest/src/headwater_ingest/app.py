@@ -1,8 +1,9 @@
 """The composition root: what `serve` is made of, and the order of start and stop.
 
-Start: address, journal, sites, ClickHouse and its tables, writer, HTTP. The stop runs
-backwards, each step within its deadline. What was acknowledged is on disk before the
-answer, so a stop that is cut short loses nothing.
+Start: address, journal, sites file, ClickHouse and its tables, writer, what the nodes
+share (sites, salts), HTTP. The stop runs backwards, each step within its deadline.
+What was acknowledged is on disk before the answer, so a stop that is cut short loses
+nothing.
 """
 
 import asyncio
@@ -18,21 +19,20 @@ from starlette.applications import Starlette
 
 from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
-from headwater_ingest.http.routes import ingest_routes
+from headwater_ingest.http.routes import event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
-from headwater_ingest.sites import SiteRegistry
-from headwater_ingest.sites.sites_file import SitesFile
-from headwater_ingest.sites.sites_toml import FIRST_DOMAIN, write_first_file
+from headwater_ingest.shared_state import load_sites_file, open_shared_state
+from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.storage import open_storage
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
+from headwater_ingest.web import make_event_endpoint, open_web
 
-_SITES_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -50,21 +50,27 @@ async def serve(settings: Settings) -> None:
         stack.enter_context(lifecycle.on_signals())
         sock = stack.enter_context(listen(settings.host, settings.port))
         journal = await stack.enter_async_context(_open_journal(settings, metrics))
-        sites = SiteRegistry()
-        sites_file = await stack.enter_async_context(_open_sites(settings, sites))
+        sites_file = await asyncio.to_thread(load_sites_file, settings)
         storage = await stack.enter_async_context(
             open_storage(settings, in_a_hurry=lambda: lifecycle.in_a_hurry)
         )
+        tables = SharedTables(storage.url, lambda: storage.schema_ready)
+        shared = await stack.enter_async_context(
+            open_shared_state(settings, sites_file, tables)
+        )
+        web = await stack.enter_async_context(open_web(settings))
         node = Node(
             lifecycle=lifecycle,
             journal=journal,
-            sites=sites,
-            sites_file=sites_file,
+            shared=shared,
             storage=storage,
+            web=web,
             degraded_after_seconds=settings.degraded_after_seconds,
         )
         metrics.read_from(node.read)
-        server = HttpServer(_application(node, metrics), sock)
+        server = HttpServer(_application(settings, node, metrics), sock)
+        # Not before: a start that fails must leave them where they are.
+        await web.load_sessions()
         await server.start()
         stack.enter_context(_announced(settings, sock))
         stack.enter_context(_in_background(node.report()))
@@ -87,21 +93,6 @@ async def _open_journal(settings: Settings, metrics: Metrics) -> AsyncIterator[J
         await asyncio.to_thread(journal.close)
 
 
-@asynccontextmanager
-async def _open_sites(
-    settings: Settings, registry: SiteRegistry
-) -> AsyncIterator[SitesFile]:
-    """Load the sites, and keep them in step with their file."""
-    path = settings.sites_path
-    if settings.sites_file is None and not path.exists():
-        write_first_file(path)
-        _log.info("first sites file written", file=str(path), domain=FIRST_DOMAIN)
-    sites_file = SitesFile(path, registry)
-    sites_file.load()
-    with _in_background(_watch(sites_file)):
-        yield sites_file
-
-
 @contextmanager
 def _in_background(work: Coroutine[Any, Any, None]) -> Iterator[None]:
     task = asyncio.create_task(work)
@@ -111,16 +102,19 @@ def _in_background(work: Coroutine[Any, Any, None]) -> Iterator[None]:
         task.cancel()
 
 
-async def _watch(sites_file: SitesFile) -> None:
-    while True:
-        await asyncio.sleep(_SITES_SECONDS)
-        await asyncio.to_thread(sites_file.refresh)
-
-
-def _application(node: Node, metrics: Metrics) -> Starlette:
-    intake = Intake(sites=node.sites, journal=node.journal, metrics=metrics)
+def _application(settings: Settings, node: Node, metrics: Metrics) -> Starlette:
+    endpoint = make_event_endpoint(
+        settings,
+        node.web,
+        shared=node.shared,
+        journal=node.journal,
+        door=node.lifecycle,
+        metrics=metrics,
+    )
+    intake = Intake(sites=node.shared.sites, journal=node.journal, metrics=metrics)
     return Starlette(
         routes=[
+            event_route(endpoint),
             *ingest_routes(intake, door=node.lifecycle, metrics=metrics),
             *health_routes(node.read, metrics),
         ]
@@ -163,6 +157,7 @@ async def _stop(node: Node, server: HttpServer, settings: Settings) -> None:
     lifecycle.refusing = True
     await lifecycle.bounded(server.finish_requests(), _REQUEST_SECONDS)
     await server.close()
+    await node.web.save_sessions()
     drain_seconds = settings.drain_seconds
     await lifecycle.bounded(node.storage.drain(drain_seconds), drain_seconds + 5)
     _log.info("stopped", rows_left=(await node.journal.refresh()).rows_pending)

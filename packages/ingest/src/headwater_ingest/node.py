@@ -8,8 +8,7 @@ import structlog
 
 from headwater_ingest.journal import Journal, JournalStatus
 from headwater_ingest.lifecycle import Lifecycle
-from headwater_ingest.sites import SiteRegistry
-from headwater_ingest.sites.sites_file import SitesFile
+from headwater_ingest.shared_state import SharedState
 from headwater_ingest.storage import Storage
 from headwater_ingest.telemetry.state import (
     JournalState,
@@ -17,6 +16,7 @@ from headwater_ingest.telemetry.state import (
     Readiness,
     judge_readiness,
 )
+from headwater_ingest.web import Web
 
 _LOOK_SECONDS = 1.0
 
@@ -29,23 +29,27 @@ class Node:
 
     lifecycle: Lifecycle
     journal: Journal
-    sites: SiteRegistry
-    sites_file: SitesFile
+    shared: SharedState
     storage: Storage
+    web: Web
     degraded_after_seconds: float
 
     def read(self) -> tuple[NodeState, Readiness]:
         """Return how the node is, and what follows for its traffic."""
+        shared = self.shared
         state = NodeState(
             draining=self.lifecycle.draining,
             journal=_read_journal(self.journal.status()),
             writer=self.storage.writer_state,
-            sites=len(self.sites),
-            sites_loaded=self.sites.is_loaded,
-            sites_problem=self.sites_file.problem,
+            sites=len(shared.sites),
+            sites_loaded=shared.sites.is_loaded,
+            sites_problem=shared.site_sync.problem,
+            sites_stale=shared.site_sync.is_stale,
+            salt_is_local=shared.salt_sync.is_local,
             clickhouse_up=self.storage.clickhouse_up,
             clickhouse_restarts=self.storage.clickhouse_restarts,
             schema_ready=self.storage.schema_ready,
+            web=self.web.read(),
         )
         return state, judge_readiness(
             state, degraded_after_seconds=self.degraded_after_seconds

@@ -14,6 +14,7 @@ from headwater_ingest.telemetry.state import (
     JournalState,
     NodeState,
     Readiness,
+    WebState,
     WriterState,
     judge_readiness,
 )
@@ -84,6 +85,8 @@ def test_a_healthy_node_is_ready_in_every_check(node: Node) -> None:
                 "schema": "ok",
                 "writer": "ok",
                 "backlog": "ok",
+                "salts": "ok",
+                "data_files": "ok",
             },
         },
     )
@@ -132,6 +135,11 @@ def test_every_reason_fails_one_check(reason: Blocked | Degraded, node: Node) ->
             HEALTHY, journal=replace(journal, oldest_pending_seconds=61)
         ),
         Degraded.SITES_FILE_BROKEN: replace(HEALTHY, sites_problem="broken"),
+        Degraded.SITES_STALE: replace(HEALTHY, sites_stale=True),
+        Degraded.LOCAL_SALT: replace(HEALTHY, salt_is_local=True),
+        Degraded.DATA_FILE_BROKEN: replace(
+            HEALTHY, web=WebState(data_problems=("rates.json: is no JSON",))
+        ),
     }
     node.state = states[reason]
 
@@ -147,6 +155,41 @@ def test_a_node_is_alive_even_when_it_is_not_ready(node: Node) -> None:
     answer = node.get("/healthz")
 
     assert (answer.status_code, answer.content) == (200, b'{"status":"alive"}')
+
+
+def test_those_who_watched_plausible_are_told_in_its_words(node: Node) -> None:
+    answer = node.get("/api/health")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "postgres": "ok",
+        "clickhouse": "ok",
+        "sites_cache": "ok",
+        "sessions": "ok",
+    }
+    assert (node.get("/api/error").status_code, node.get("/api/error").text) == (
+        200,
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    "state,status,wrong",
+    [
+        (replace(HEALTHY, clickhouse_up=False), 200, {"clickhouse"}),
+        (replace(HEALTHY, sites_loaded=False), 503, {"postgres", "sites_cache"}),
+        (replace(HEALTHY, draining=True), 503, set()),
+    ],
+)
+def test_plausibles_health_fails_as_readiness_does(
+    state: NodeState, status: int, wrong: set[str], node: Node
+) -> None:
+    node.state = state
+
+    answer = node.get("/api/health")
+
+    assert answer.status_code == status
+    assert {name for name, value in answer.json().items() if value != "ok"} == wrong
 
 
 def test_metrics_are_in_the_text_form_of_prometheus(node: Node) -> None:

@@ -8,6 +8,7 @@ from headwater_ingest.telemetry.state import (
     JournalState,
     NodeState,
     Readiness,
+    WebState,
     WriterState,
     judge_readiness,
 )
@@ -78,6 +79,10 @@ def test_a_node_that_must_not_get_traffic_is_not_ready(
             Degraded.BACKLOG_OLD,
         ),
         (replace(HEALTHY, sites_problem="broken"), Degraded.SITES_FILE_BROKEN),
+        (
+            replace(HEALTHY, web=WebState(data_problems=("broken",))),
+            Degraded.DATA_FILE_BROKEN,
+        ),
     ],
 )
 def test_an_outage_behind_the_node_leaves_it_ready(

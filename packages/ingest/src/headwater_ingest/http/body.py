@@ -33,23 +33,30 @@ MAX_DISCARDED_BYTES: Final = 2 * MAX_BATCH_BYTES
 _MAX_DIGITS: Final = 20
 
 
-async def read_body(receive: Receive, headers: Headers) -> bytes:
+async def read_body(
+    receive: Receive, headers: Headers, *, max_bytes: int = MAX_BATCH_BYTES
+) -> bytes:
     """Returns the body as it was sent.
+
+    Args:
+        receive: Where it comes from.
+        headers: By lower-case name.
+        max_bytes: Most bytes that it may have.
 
     Raises:
         RequestRefusedError: It is too large or too slow.
         ClientGoneError: It ended early.
     """
-    if _stated_length(headers) > MAX_BATCH_BYTES:
+    if _stated_length(headers) > max_bytes:
         # A client that awaits our consent has not sent anything yet.
         if b"expect" not in headers:
             await _discard(receive)
-        raise _too_large()
+        raise _too_large(max_bytes)
     body, more = await _receive_part(receive)
     if more:
-        body = await _receive_rest(receive, bytearray(body))
-    if len(body) > MAX_BATCH_BYTES:
-        raise _too_large()
+        body = await _receive_rest(receive, bytearray(body), max_bytes=max_bytes)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
     return body
 
 
@@ -87,13 +94,13 @@ async def _receive_part(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _receive_rest(receive: Receive, body: bytearray) -> bytes:
+async def _receive_rest(receive: Receive, body: bytearray, *, max_bytes: int) -> bytes:
     more = True
     try:
         # Not around the first part as well: a deadline costs 8 µs, and most bodies
         # come in one part.
         async with asyncio.timeout(BODY_S):
-            while more and len(body) <= MAX_BATCH_BYTES:
+            while more and len(body) <= max_bytes:
                 part, more = await _receive_part(receive)
                 body += part
     except TimeoutError:
@@ -104,7 +111,7 @@ async def _receive_rest(receive: Receive, body: bytearray) -> bytes:
     if more:
         body.clear()
         await _discard(receive)
-        raise _too_large()
+        raise _too_large(max_bytes)
     return bytes(body)
 
 
@@ -164,7 +171,7 @@ def _inflate(body: bytes, encoding: _Encoding) -> bytes:
         for part in _inflate_parts(body, encoding):
             size += len(part)
             if size > MAX_BATCH_BYTES:
-                raise _too_large()
+                raise _too_large(MAX_BATCH_BYTES)
             inflated.append(part)
     except encoding.error as error:
         raise _malformed(encoding, str(error)) from None
@@ -207,11 +214,10 @@ _ENCODINGS: Final[Mapping[bytes, _Encoding]] = {
 }
 
 
-def _too_large() -> RequestRefusedError:
+def _too_large(max_bytes: int) -> RequestRefusedError:
     return RequestRefusedError(
         ErrorCode.TOO_LARGE,
-        f"the body has more than {MAX_BATCH_BYTES} bytes; send the events in smaller "
-        "batches",
+        f"the body has more than {max_bytes} bytes; send the events in smaller batches",
     )
 
 

@@ -2,6 +2,7 @@
 
 `/healthz` answers while the process lives. `/readyz` answers 503 only while the node
 must not get traffic; with anything else that is wrong it is 200 and says `degraded`.
+`/api/health` says the same in the words of Plausible, for whoever watched that.
 """
 
 from collections.abc import Callable
@@ -18,18 +19,20 @@ from headwater_ingest.telemetry.state import Blocked, Degraded, NodeState, Readi
 _CHECKS: dict[str, tuple[Blocked | Degraded, ...]] = {
     "lifecycle": (Blocked.DRAINING,),
     "journal": (Blocked.JOURNAL_FULL, Blocked.JOURNAL_UNWRITABLE),
-    "sites": (Blocked.NO_SITES, Degraded.SITES_FILE_BROKEN),
+    "sites": (Blocked.NO_SITES, Degraded.SITES_FILE_BROKEN, Degraded.SITES_STALE),
+    "salts": (Degraded.LOCAL_SALT,),
     "clickhouse": (Degraded.CLICKHOUSE_AWAY,),
     "schema": (Degraded.SCHEMA_PENDING,),
     "writer": (Degraded.WRITER_DOWN, Degraded.BLOCK_REJECTED),
     "backlog": (Degraded.BACKLOG_OLD,),
+    "data_files": (Degraded.DATA_FILE_BROKEN,),
 }
 
 
 def health_routes(
     read: Callable[[], tuple[NodeState, Readiness]], metrics: Metrics
 ) -> list[Route]:
-    """Return the three routes.
+    """Return the routes.
 
     Args:
         read: Takes a snapshot of the node.
@@ -43,6 +46,14 @@ def health_routes(
         _, readiness = read()
         return _json(_describe(readiness), status=200 if readiness.is_ready else 503)
 
+    async def plausible_health(_request: Request) -> Response:
+        state, readiness = read()
+        status = 200 if readiness.is_ready else 503
+        return _json(_describe_to_plausible(state), status=status)
+
+    async def plausible_error(_request: Request) -> Response:
+        return Response()
+
     async def render_metrics(_request: Request) -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
@@ -50,6 +61,8 @@ def health_routes(
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", render_metrics),
+        Route("/api/health", plausible_health),
+        Route("/api/error", plausible_error),
     ]
 
 
@@ -64,6 +77,21 @@ def _describe(readiness: Readiness) -> dict[str, object]:
             for name, fails in _CHECKS.items()
         },
     }
+
+
+def _describe_to_plausible(state: NodeState) -> dict[str, object]:
+    """Says how Plausible's parts are. Its PostgreSQL is our table of sites."""
+    sites = _ok(state.sites_loaded)
+    return {
+        "postgres": sites,
+        "clickhouse": _ok(state.clickhouse_up),
+        "sites_cache": sites,
+        "sessions": "ok",
+    }
+
+
+def _ok(is_well: bool) -> str:  # noqa: FBT001
+    return "ok" if is_well else "error"
 
 
 def _status(readiness: Readiness) -> str:

@@ -13,13 +13,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from headwater_ingest.enrich.address import read_client
-from headwater_ingest.enrich.client_hints import read_hints
+from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
-from headwater_ingest.errors import (
-    JournalClosedError,
-    JournalFullError,
-    JournalUnwritableError,
-)
+from headwater_ingest.errors import JournalClosedError, JournalError
 from headwater_ingest.http.body import read_body
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible_body import (
@@ -37,6 +33,7 @@ from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.outcomes import ErrorCode, Outcome
 
+_Headers = Mapping[str, str]
 _Pairs = tuple[tuple[bytes, bytes], ...]
 
 _CORS: Final[_Pairs] = (
@@ -44,48 +41,70 @@ _CORS: Final[_Pairs] = (
     (b"access-control-allow-credentials", b"true"),
     (b"access-control-expose-headers", b""),
 )
+_ALLOWED: Final = (
+    b"Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
+    b"X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token"
+)
 _PREFLIGHT: Final[_Pairs] = (
     *_CORS,
     (b"access-control-max-age", b"1728000"),
     (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,OPTIONS"),
-    (
-        b"access-control-allow-headers",
-        b"Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
-        b"X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token",
-    ),
+    (b"access-control-allow-headers", _ALLOWED),
 )
-_JSON: Final = (b"content-type", b"application/json; charset=utf-8")
-_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
-_RETRY_AFTER_S: Final = b"5"
+_CLOSE: Final = (b"connection", b"close")
+_ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json"})
 
 
 class _Answer(NamedTuple):
-    """An answer, complete but for the headers that all have."""
+    """An answer to a request, whole."""
 
     status: int
+    headers: _Pairs
     body: bytes = b""
-    headers: _Pairs = (_TEXT,)
+
+    def plus(self, *headers: tuple[bytes, bytes]) -> "_Answer":
+        """Returns the answer with more headers."""
+        return self._replace(headers=(*self.headers, *headers))
 
 
-_NO_ROUTE: Final = _Answer(404, b"Not Found")
-_PREFLIGHT_ANSWER: Final = _Answer(204, headers=_PREFLIGHT)
-_NOT_ACCEPTABLE: Final = _Answer(406)
-_BAD_REQUEST: Final = _Answer(
-    400, b'{"status":400,"message":"Bad Request"}', (*_CORS, _JSON)
+def _with_body(status: int, body: bytes, kind: bytes, *headers: _Pairs) -> _Answer:
+    about = (
+        (b"content-type", b"%b; charset=utf-8" % kind),
+        (b"content-length", b"%d" % len(body)),
+    )
+    return _Answer(status, (*(pair for each in headers for pair in each), *about), body)
+
+
+def _text(status: int, body: bytes, headers: _Pairs = _CORS) -> _Answer:
+    return _with_body(status, body, b"text/plain", headers)
+
+
+def _json(status: int, body: bytes, headers: _Pairs = ()) -> _Answer:
+    return _with_body(status, body, b"application/json", _CORS, headers)
+
+
+_TAKEN: Final = _text(202, b"ok")
+_PREFLIGHT_ANSWER: Final = _Answer(204, _PREFLIGHT)
+_NO_OPTIONS: Final = _text(404, b"Not Found", ())
+_NO_ROUTE: Final = _text(404, b"Not Found")
+_NOT_ACCEPTABLE: Final = _text(406, b"Not Acceptable")
+_BAD_REQUEST: Final = _json(400, b'{"status":400,"message":"Bad Request"}')
+_NO_JSON: Final = _json(
+    400, b'{"errors":{"request":["Unable to parse request body as json"]}}'
 )
-_NO_JSON: Final = _Answer(
-    400,
-    b'{"errors":{"request":["Unable to parse request body as json"]}}',
-    (*_CORS, _JSON),
+_TOO_LARGE: Final = _json(413, b'{"status":413,"message":"Request Entity Too Large"}')
+_BUSY: Final = _json(
+    503, b'{"status":503,"message":"Service Unavailable"}', ((b"retry-after", b"5"),)
 )
-_TOO_LARGE: Final = _Answer(
-    413, b'{"status":413,"message":"Request Entity Too Large"}', (*_CORS, _JSON)
-)
-_BUSY: Final = _Answer(
-    503,
-    b'{"status":503,"message":"Service Unavailable"}',
-    (*_CORS, _JSON, (b"retry-after", _RETRY_AFTER_S)),
-)
+
+
+class _RefusedError(Exception):
+    """A request is not understood, and this is the answer."""
+
+    def __init__(self, answer: _Answer, code: ErrorCode) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+        self.code = code
 
 
 class EventEndpoint:
@@ -108,102 +127,108 @@ class EventEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes the event of one request and answers."""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in scope["headers"]
-        }
         try:
-            answer = await self._answer(scope, headers, receive)
+            answer = await self._answer(scope, receive)
+        except _RefusedError as refusal:
+            self._metrics.count_refused(refusal.code)
+            answer = refusal.answer
         except ClientGoneError:
             return
-        length = (b"content-length", b"%d" % len(answer.body))
         await send(
             {
                 "type": "http.response.start",
                 "status": answer.status,
-                "headers": [*answer.headers, length],
+                "headers": answer.headers,
             }
         )
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive
-    ) -> _Answer:
-        if scope["method"] != "POST":
+    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
+        # Of a header that comes twice the first one counts.
+        raw = dict(reversed(scope["headers"]))
+        headers = {
+            name.decode("latin-1"): value.decode("utf-8", "replace")
+            for name, value in raw.items()
+        }
+        method = scope["method"]
+        if method == "OPTIONS":
             is_preflight = "access-control-request-method" in headers
-            is_preflight = is_preflight and scope["method"] == "OPTIONS"
-            return _PREFLIGHT_ANSWER if is_preflight else _NO_ROUTE
+            return _PREFLIGHT_ANSWER if is_preflight else _NO_OPTIONS
+        if method != "POST":
+            return _NO_ROUTE
         if not _accepts_json(headers.get("accept", "")):
             return _NOT_ACCEPTABLE
         if self._door.refusing:
-            self._metrics.count_refused(ErrorCode.DRAINING)
-            return _BUSY
-        fields = await self._read(headers, receive)
-        if isinstance(fields, _Answer):
-            self._metrics.count_refused(ErrorCode.MALFORMED_BODY)
-            return fields
+            raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING)
+        fields = await _read(receive, raw, headers)
         return await self._settle(self._make_request(fields, scope, headers))
 
-    async def _read(
-        self, headers: Mapping[str, str], receive: Receive
-    ) -> WebFields | _Answer:
-        """Returns the fields of a request, or the answer to one that has faults."""
-        content_type = headers.get("content-type", "")
-        kind = kind_of(content_type)
-        try:
-            body = await read_body(
-                receive, headers.get("content-length", ""), max_bytes=max_bytes(kind)
-            )
-            fields = read_fields(read_object(body, content_type))
-        except RequestRefusedError:
-            return _TOO_LARGE if is_parsed(kind) else _NO_JSON
-        except MalformedJsonError:
-            return _BAD_REQUEST
-        except UnreadableBodyError:
-            return _NO_JSON
-        if isinstance(fields, WebFields):
-            return fields
-        return _Answer(400, msgspec.json.encode({"errors": fields}), (*_CORS, _JSON))
-
     def _make_request(
-        self, fields: WebFields, scope: Scope, headers: Mapping[str, str]
+        self, fields: WebFields, scope: Scope, headers: _Headers
     ) -> WebRequest:
         peer = scope.get("client") or ("", 0)
         return WebRequest(
             received_at_ms=self._clock(),
             fields=fields,
             user_agent=headers.get("user-agent", ""),
-            hints=read_hints(headers),
+            hints=ClientHints.from_headers(headers),
             client=read_client(headers, peer[0], trusted=self._trusted),
         )
 
     async def _settle(self, request: WebRequest) -> _Answer:
         try:
             result = await self._pipeline.build_and_buffer(request)
-        except (JournalFullError, JournalUnwritableError):
-            self._metrics.count_refused(ErrorCode.JOURNAL_FULL)
-            return _BUSY
         except JournalClosedError:
-            self._metrics.count_refused(ErrorCode.DRAINING)
-            return _BUSY
-        self._count(result)
+            raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING) from None
+        except JournalError:
+            raise _RefusedError(_BUSY, ErrorCode.JOURNAL_FULL) from None
+        self._count(request, result)
         if not result.dropped:
             return _TAKEN
-        reasons = ", ".join(each.reason for each in result.dropped)
-        dropped = (
+        reasons = ", ".join(dict.fromkeys(each.reason for each in result.dropped))
+        return _TAKEN.plus(
             (b"x-plausible-dropped", b"%d" % len(result.dropped)),
             (b"x-headwater-dropped", reasons.encode()),
         )
-        return _TAKEN._replace(headers=(*_TAKEN.headers, *dropped))
 
-    def _count(self, result: Result) -> None:
+    def _count(self, request: WebRequest, result: Result) -> None:
         if result.buffered:
             self._metrics.count_events(Outcome.ACCEPTED, len(result.buffered))
+        if result.missing_rates:
+            self._metrics.count_missing_rates(result.missing_rates)
+        if request.fields.truncated_props:
+            self._metrics.count_truncated_props(request.fields.truncated_props)
         for each in result.dropped:
             self._metrics.count_events(Outcome.DROPPED, 1, each.reason)
 
 
-_TAKEN: Final = _Answer(202, b"ok", (*_CORS, _TEXT))
+async def _read(
+    receive: Receive, raw: Mapping[bytes, bytes], headers: _Headers
+) -> WebFields:
+    """Returns the fields of a request.
+
+    Raises:
+        _RefusedError: It has faults.
+        ClientGoneError: It ended early.
+    """
+    content_type = headers.get("content-type", "")
+    kind = kind_of(content_type)
+    try:
+        body = await read_body(receive, raw, max_bytes=max_bytes(kind))
+        fields = read_fields(read_object(body, content_type))
+    except RequestRefusedError as refusal:
+        # What is left of the body stands in the way of the next request.
+        is_known = is_parsed(kind) and refusal.code == ErrorCode.TOO_LARGE
+        answer = (_TOO_LARGE if is_known else _NO_JSON).plus(_CLOSE)
+        raise _RefusedError(answer, refusal.code) from None
+    except MalformedJsonError:
+        raise _RefusedError(_BAD_REQUEST, ErrorCode.MALFORMED_BODY) from None
+    except UnreadableBodyError:
+        raise _RefusedError(_NO_JSON, ErrorCode.MALFORMED_BODY) from None
+    if isinstance(fields, WebFields):
+        return fields
+    body = msgspec.json.encode({"errors": fields})
+    raise _RefusedError(_json(400, body), ErrorCode.MALFORMED_BODY)
 
 
 def _accepts_json(accept: str) -> bool:
@@ -212,6 +237,3 @@ def _accepts_json(accept: str) -> bool:
         part.partition(";")[0].strip().lower() in _ACCEPTED
         for part in accept.split(",")
     )
-
-
-_ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json"})

@@ -1,14 +1,12 @@
 """The body of a web event: JSON under any content type, or a form.
 
-The tracker sends JSON as `text/plain`, which is read up to 1 MB. JSON and forms that say
-what they are may have 8 MB.
+The tracker sends JSON as `text/plain`, which is read up to 1 MB. JSON and forms that
+say what they are may have 8 MB.
 """
 
 import json
+import re
 from collections.abc import Mapping
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,6 +21,10 @@ _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/"
 _MAX_FIELDS: Final = 1000
+"""A form with more is refused, or cut if it comes in parts."""
+
+_BOUNDARY: Final = re.compile(r'boundary=(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
+_PART_NAME: Final = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
 
 
 class UnreadableBodyError(ValueError):
@@ -87,7 +89,7 @@ def _read_json(body: bytes) -> Any:
 def _read_careless_json(body: bytes) -> Any:
     """Reads what browsers send although JSON forbids it, such as half characters."""
     try:
-        text = body.decode("utf-8", "replace")
+        text = _as_text(body)
         value = json.loads(text, strict=False, parse_constant=lambda _name: None)
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(f"the body is no JSON: {error}") from None
@@ -99,7 +101,7 @@ def _clean(value: object) -> object:
 
 
 def _read_form(body: bytes) -> dict[str, Any]:
-    text = body.decode("utf-8", "replace")
+    text = _as_text(body)
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError as error:
@@ -108,20 +110,20 @@ def _read_form(body: bytes) -> dict[str, Any]:
 
 
 def _read_multipart(body: bytes, content_type: str) -> dict[str, Any]:
-    parser = BytesParser(policy=HTTP)
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
-    message = parser.parsebytes(head + body)
-    parts = message.get_payload() if message.is_multipart() else []
-    return _nest(
-        [_read_part(part) for part in parts[:_MAX_FIELDS] if isinstance(part, Message)]
-    )
+    match = _BOUNDARY.search(content_type)
+    if match is None:
+        return {}
+    delimiter = b"--" + (match[1] or match[2]).encode()
+    pairs = []
+    for part in body.split(delimiter, _MAX_FIELDS + 1)[1 : _MAX_FIELDS + 1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        if name := _PART_NAME.search(head):
+            pairs.append((_as_text(name[1]), _as_text(content.removesuffix(b"\r\n"))))
+    return _nest(pairs)
 
 
-def _read_part(part: Message) -> tuple[str, str]:
-    name = part.get_param("name", "", header="content-disposition")
-    value = part.get_payload(decode=True)
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
-    return str(name), text
+def _as_text(part: bytes) -> str:
+    return part.decode("utf-8", "replace")
 
 
 def _nest(pairs: list[tuple[str, str]]) -> dict[str, Any]:

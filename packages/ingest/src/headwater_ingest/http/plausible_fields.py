@@ -13,6 +13,7 @@ import msgspec
 from headwater_ingest.enrich.currency import read_money
 from headwater_ingest.enrich.url import Page, read_hash_page, read_page, split_url
 from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebFields
+from headwater_schema.values import clean_properties
 
 MAX_NAME_CHARS: Final = 120
 MAX_URL_BYTES: Final = 2000
@@ -37,6 +38,17 @@ _SYSTEM_EVENTS: Final = frozenset(
 )
 _WITH_PATH: Final = frozenset({"404", "WP Form Completions", "Form: Submission"})
 _MAX_DOMAINS: Final = 100
+"""What comes after so many in a list is not looked at."""
+
+_MAX_DIGITS: Final = 18
+_NO_ENGAGEMENT: Final = (
+    "engagement event requires a valid integer value for at least one of 'sd' or 'e' "
+    "fields"
+)
+_PROP_TOO_LONG: Final = (
+    f"keys should have at most {MAX_PROP_NAME_BYTES} bytes and values "
+    f"{MAX_PROP_VALUE_BYTES} bytes"
+)
 
 Faults = dict[str, list[str]]
 
@@ -144,9 +156,9 @@ def _read_hash_mode(value: object, faults: Faults) -> bool:
 
 
 def _read_integer(text: str) -> int | None:
-    digits = text.removeprefix("-").removeprefix("+")
-    is_integer = digits.isascii() and digits.isdecimal() and len(digits) <= 18
-    return int(text) if is_integer and len(text) - len(digits) <= 1 else None
+    digits = text[1:] if text.startswith(("-", "+")) else text
+    is_integer = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
+    return int(text) if is_integer else None
 
 
 def _read_engagement(
@@ -159,16 +171,16 @@ def _read_engagement(
     scroll_depth = NO_SCROLL_DEPTH if depth is None else min(depth, 100)
     engagement_time = time if time is not None and time < MAX_ENGAGEMENT_MS else 0
     if scroll_depth == NO_SCROLL_DEPTH and not engagement_time:
-        faults["event_name"] = [
-            "engagement event requires a valid integer value for at least one of 'sd' "
-            "or 'e' fields"
-        ]
+        faults["event_name"] = [_NO_ENGAGEMENT]
     return scroll_depth, engagement_time
 
 
 def _read_count(value: object) -> int | None:
+    """Returns a number from 0 up, or None; one of very many digits is cut."""
     if isinstance(value, str):
-        value = _read_integer(value) if value.isdecimal() else None
+        if not (value.isascii() and value.isdecimal()):
+            return None
+        return int(value.lstrip("0")[:_MAX_DIGITS] or "0")
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         return None
     return value
@@ -186,11 +198,18 @@ def _is_interactive(body: Mapping[str, Any], name: str) -> bool:
 
 def _read_object(value: object) -> dict[str, Any]:
     if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return {}
+        value = _decode(value)
     return value if isinstance(value, dict) else {}
+
+
+def _decode(text: str) -> object:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    # Only what JSON escapes can still hold what no text may have.
+    is_safe = "\\u0000" not in text or not isinstance(value, dict)
+    return value if is_safe else clean_properties(value)[0]
 
 
 def _read_props(
@@ -206,10 +225,7 @@ def _read_props(
         texts = {"path": page.pathname, **texts}  # at the head, where none is cut
     kept = dict(list(texts.items())[:MAX_PROPS])
     if any(_is_too_long(key, text) for key, text in kept.items()):
-        faults["props"] = [
-            f"keys should have at most {MAX_PROP_NAME_BYTES} bytes and values "
-            f"{MAX_PROP_VALUE_BYTES}"
-        ]
+        faults["props"] = [_PROP_TOO_LONG]
     return {key: kept[key] for key in sorted(kept)}, len(texts) - len(kept)
 
 

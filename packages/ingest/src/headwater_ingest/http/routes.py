@@ -10,6 +10,7 @@ from headwater_ingest.http.native import (
     decode_ingest_events,
     decode_user_properties,
 )
+from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.telemetry.metrics import Metrics
 
 
@@ -29,3 +30,8 @@ def ingest_routes(intake: Intake, *, door: Door, metrics: Metrics) -> list[Route
             BatchEndpoint(intake, decode_user_properties, door=door, metrics=metrics),
         ),
     ]
+
+
+def event_route(endpoint: EventEndpoint) -> Route:
+    """Returns the route of web events, which answers every method itself."""
+    return Route("/api/event", endpoint)

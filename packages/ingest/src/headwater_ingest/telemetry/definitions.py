@@ -77,14 +77,63 @@ COMMIT_BATCHES = Definition(
     "Batches that shared one group commit.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
+PIPELINE_STEPS = (
+    "drop_spam_referrer",
+    "put_site",
+    "drop_refused",
+    "drop_verification_agent",
+    "drop_data_centre_ip",
+    "drop_threat_ip",
+    "drop_shield_hostname",
+    "drop_shield_page",
+    "drop_shield_ip",
+    "put_place",
+    "drop_shield_country",
+    "put_device",
+    "put_attribution",
+    "put_revenue",
+    "put_user_id",
+    "register_session",
+)
+STEP_SECONDS = Definition(
+    "headwater_pipeline_step_seconds",
+    "histogram",
+    "Time of one step of a web event; one event in 64 is timed.",
+    {"step": PIPELINE_STEPS},
+    buckets=(1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2, 0.1),
+)
+TRUNCATED_PROPS = Definition(
+    "headwater_props_truncated_total",
+    "counter",
+    "Properties of web events that were left out because there were too many.",
+)
+MISSING_RATES = Definition(
+    "headwater_revenue_rates_missing_total",
+    "counter",
+    "Web events whose revenue could not be converted, for want of an exchange rate.",
+)
 TOLD = (
     EVENTS,
+    STEP_SECONDS,
+    TRUNCATED_PROPS,
+    MISSING_RATES,
     REFUSED_PROPERTIES,
     REFUSED,
     REQUEST_SECONDS,
     REQUEST_BYTES,
     COMMIT_SECONDS,
     COMMIT_BATCHES,
+)
+
+CACHES = (
+    "address",
+    "attribution",
+    "data_centre",
+    "device",
+    "page",
+    "place",
+    "root_domain",
+    "spam",
 )
 
 # One number, or one for each value of the metric's only label.
@@ -196,6 +245,28 @@ READ: tuple[tuple[Definition, _Read], ...] = (
         "headwater_clickhouse_restarts_total",
         "Restarts of the embedded ClickHouse.",
         lambda node, _: node.clickhouse_restarts,
+    ),
+    _gauge(
+        "headwater_sessions_open",
+        "Sessions of web visitors that an event may still continue.",
+        lambda node, _: node.web.sessions_open,
+    ),
+    _counter(
+        "headwater_sessions_evicted_total",
+        "Sessions that were forgotten before their time, for lack of room.",
+        lambda node, _: node.web.sessions_evicted,
+    ),
+    _counter(
+        "headwater_cache_hits_total",
+        "Look-ups of enrichment that a cache answered.",
+        lambda node, _: {each: node.web.cache_hits.get(each, 0) for each in CACHES},
+        {"cache": CACHES},
+    ),
+    _counter(
+        "headwater_cache_misses_total",
+        "Look-ups of enrichment that no cache answered.",
+        lambda node, _: {each: node.web.cache_misses.get(each, 0) for each in CACHES},
+        {"cache": CACHES},
     ),
     _gauge(
         "headwater_sites",

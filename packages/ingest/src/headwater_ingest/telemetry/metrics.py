@@ -41,6 +41,10 @@ class Metrics:
             (outcome, reason): events.labels(outcome, reason or "")
             for outcome, reason in _outcomes()
         }
+        steps = self._histogram(definitions.STEP_SECONDS)
+        self._steps = {each: steps.labels(each) for each in definitions.PIPELINE_STEPS}
+        self._truncated_props = self._counter(definitions.TRUNCATED_PROPS)
+        self._missing_rates = self._counter(definitions.MISSING_RATES)
         self._refused_properties = self._counter(definitions.REFUSED_PROPERTIES)
         refused = self._counter(definitions.REFUSED)
         self._refused = {code: refused.labels(code) for code in ErrorCode}
@@ -58,6 +62,18 @@ class Metrics:
             reason: A member of `Reason`, or its text; None where nothing is wrong.
         """
         self._events[outcome, reason].inc(count)
+
+    def observe_step(self, step: str, seconds: float) -> None:
+        """Note how long one of `PIPELINE_STEPS` took."""
+        self._steps[step].observe(seconds)
+
+    def count_truncated_props(self, count: int) -> None:
+        """Count properties of a web event that were too many."""
+        self._truncated_props.inc(count)
+
+    def count_missing_rates(self, count: int) -> None:
+        """Count web events whose revenue could not be converted."""
+        self._missing_rates.inc(count)
 
     def count_refused_properties(self, count: int) -> None:
         """Count properties of a batch that were left out of its events."""
@@ -97,6 +113,7 @@ class Metrics:
         return Histogram(
             definition.name,
             definition.meaning,
+            tuple(definition.labels),
             buckets=definition.buckets,
             registry=self._registry,
         )

@@ -53,6 +53,18 @@ class Degraded(_Explained):
         "sites_file_broken",
         "The sites file is wrong; the last good one is in force.",
     )
+    DATA_FILE_BROKEN = (
+        "data_file_broken",
+        "A file for enrichment is wrong; the last good one, or ours, is in force.",
+    )
+    SITES_STALE = (
+        "sites_stale",
+        "ClickHouse refuses the table of sites; the last known ones are in force.",
+    )
+    LOCAL_SALT = (
+        "local_salt",
+        "The salt of the day is not shared: other nodes see other visitors.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +105,25 @@ class WriterState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebState:
+    """What web events are handled with, at one moment.
+
+    Attributes:
+        sessions_open: Sessions that an event may still continue.
+        sessions_evicted: Sessions that were forgotten for lack of room.
+        cache_hits: Look-ups that a cache answered, by its name.
+        cache_misses: Look-ups that it did not.
+        data_problems: What is wrong with files for enrichment.
+    """
+
+    sessions_open: int = 0
+    sessions_evicted: int = 0
+    cache_hits: Mapping[str, int] = field(default_factory=dict)
+    cache_misses: Mapping[str, int] = field(default_factory=dict)
+    data_problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
     """The node at one moment: what `/readyz`, `/metrics` and the log judge by."""
 
@@ -102,9 +133,12 @@ class NodeState:
     sites: int
     sites_loaded: bool
     sites_problem: str | None
+    sites_stale: bool = False
+    salt_is_local: bool = False
     clickhouse_up: bool
     clickhouse_restarts: int
     schema_ready: bool
+    web: WebState = WebState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +176,9 @@ def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readi
             state.journal.oldest_pending_seconds >= degraded_after_seconds
         ),
         Degraded.SITES_FILE_BROKEN: state.sites_problem is not None,
+        Degraded.DATA_FILE_BROKEN: bool(state.web.data_problems),
+        Degraded.SITES_STALE: state.sites_stale,
+        Degraded.LOCAL_SALT: state.salt_is_local,
     }
     return Readiness(
         tuple(reason for reason, holds in blocked.items() if holds),

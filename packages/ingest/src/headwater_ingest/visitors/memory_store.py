@@ -22,8 +22,6 @@ from headwater_ingest.visitors.sessions import (
 )
 from headwater_schema.outcomes import Reason
 
-MAX_SESSIONS: Final = 1_000_000
-
 
 class MemorySessionStore:
     """A `SessionStore` for a service that runs as one process.
@@ -32,9 +30,7 @@ class MemorySessionStore:
         evicted: Sessions that were dropped before their time for lack of room.
     """
 
-    def __init__(
-        self, *, clock_s: Callable[[], float], max_sessions: int = MAX_SESSIONS
-    ) -> None:
+    def __init__(self, *, clock_s: Callable[[], float], max_sessions: int) -> None:
         """Begins with no sessions.
 
         Args:

@@ -30,8 +30,8 @@ class SessionStore(Protocol):
 class Buffer(Protocol):
     """Where rows go; what it has taken is on disk."""
 
-    async def append(self, site_id: int, rows: Rows) -> None:
-        """Returns when the rows are on disk."""
+    async def append(self, rows: Sequence[Rows]) -> None:
+        """Returns when the rows of a request are on disk."""
 
 
 Observe = Callable[[str, float], object]
@@ -40,8 +40,15 @@ Observe = Callable[[str, float], object]
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An event that was left out."""
+    """An event that was left out.
 
+    Attributes:
+        site_id: The site; 0 if there is none of this domain.
+        domain: As the request named it.
+        reason: Why.
+    """
+
+    site_id: int
     domain: str
     reason: Reason
 
@@ -53,10 +60,12 @@ class Result:
     Attributes:
         buffered: The domains whose events are on disk.
         dropped: The others.
+        missing_rates: Events whose revenue could not be converted.
     """
 
     buffered: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    missing_rates: int = 0
 
 
 class WebPipeline:
@@ -80,16 +89,27 @@ class WebPipeline:
     async def build_and_buffer(self, request: WebRequest) -> Result:
         """Takes a request through all steps and returns when its rows are on disk."""
         result = Result()
+        rows = []
         for domain in request.fields.domains:
             event = WebEvent(request, domain)
-            reason = self._run(event)
-            session = reason or await self._sessions.register(_visit(event))
+            session = self._run(event) or await self._register(event)
             if isinstance(session, Reason):
-                result.dropped.append(Dropped(domain, session))
+                result.dropped.append(Dropped(_site_id(event), domain, session))
                 continue
-            await self._buffer.append(_site_id(event), _make_rows(event, session))
+            rows.append(_make_rows(event, session))
             result.buffered.append(domain)
+            result.missing_rates += event.revenue.lacks_rate
+        if rows:
+            await self._buffer.append(rows)
         return result
+
+    async def _register(self, event: WebEvent) -> Session | Reason:
+        is_timed = self._countdown == _SAMPLE  # as the steps before it were
+        started = perf_counter() if is_timed else 0.0
+        session = await self._sessions.register(_visit(event))
+        if is_timed:
+            self._observe(REGISTER_SESSION, perf_counter() - started)
+        return session
 
     def _run(self, event: WebEvent) -> Reason | None:
         self._countdown -= 1

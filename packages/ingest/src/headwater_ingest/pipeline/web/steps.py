@@ -9,12 +9,13 @@ from typing import Final, Protocol
 
 from headwater_ingest.enrich.address import IpClass
 from headwater_ingest.enrich.attribution import Attributor
+from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.currency import Rates, make_revenue
 from headwater_ingest.enrich.data_centres import DataCentres
 from headwater_ingest.enrich.geo import Locator, locate_client
 from headwater_ingest.enrich.root_domain import root_domain
 from headwater_ingest.enrich.spam import SpamList
-from headwater_ingest.enrich.user_agent import DeviceReader
+from headwater_ingest.enrich.user_agent import Device
 from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.sites.model import Site
 from headwater_ingest.visitors.user_id import make_user_id
@@ -39,6 +40,13 @@ class Gate(Protocol):
 
     def check(self, site: Site, *, now_ms: int) -> Reason | None:
         """Returns why it may not, or None."""
+
+
+class Devices(Protocol):
+    """What knows user agents."""
+
+    def read(self, user_agent: str, hints: ClientHints) -> Device | None:
+        """Returns what a user agent stands for; None for a bot."""
 
 
 class Salts(Protocol):
@@ -67,7 +75,7 @@ class Enrichment:
     spam: SpamList
     locator: Locator
     data_centres: DataCentres
-    devices: DeviceReader
+    devices: Devices
     attributor: Attributor
     rates: Rates
 
@@ -151,7 +159,9 @@ class WebSteps:
 
     def drop_shield_page(self, event: WebEvent) -> Reason | None:
         """Drops pages that the site does not want to count."""
-        is_blocked = _site(event).shields.blocks_page(event.request.fields.page.pathname)
+        is_blocked = _site(event).shields.blocks_page(
+            event.request.fields.page.pathname
+        )
         return Reason.SITE_PAGE_BLOCKLIST if is_blocked else None
 
     def drop_shield_ip(self, event: WebEvent) -> Reason | None:
@@ -181,7 +191,9 @@ class WebSteps:
         """Finds out where the visitor came from."""
         request = event.request
         attributor = self._enrichment.attributor
-        event.attribution = attributor.attribute(request.fields.url, request.fields.referrer)
+        event.attribution = attributor.attribute(
+            request.fields.url, request.fields.referrer
+        )
 
     def put_revenue(self, event: WebEvent) -> None:
         """Reckons what the event earned, if the site has a goal of this name."""

@@ -1,0 +1,117 @@
+"""What web events are handled with: tables, open sessions, and the way through them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from headwater_ingest.data_files import DataFiles
+from headwater_ingest.enrich.networks import NetworkSet
+from headwater_ingest.http.journal_buffer import JournalBuffer
+from headwater_ingest.http.native import Door
+from headwater_ingest.http.plausible import EventEndpoint
+from headwater_ingest.journal import Journal
+from headwater_ingest.pipeline.web.pipeline import WebPipeline
+from headwater_ingest.pipeline.web.steps import WebSteps
+from headwater_ingest.settings import Settings
+from headwater_ingest.shared_state import SharedState
+from headwater_ingest.telemetry.metrics import Metrics
+from headwater_ingest.telemetry.state import WebState
+from headwater_ingest.visitors.memory_store import MemorySessionStore
+
+SESSIONS_FILE: Final = "sessions.msgpack"
+_LOOK_SECONDS: Final = 5.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The parts that belong to web events only.
+
+    Attributes:
+        files: The tables of enrichment.
+        sessions: The open sessions.
+        sessions_path: Where they are kept while the service does not run.
+    """
+
+    files: DataFiles
+    sessions: MemorySessionStore
+    sessions_path: Path
+
+    def read(self) -> WebState:
+        """Return how they are."""
+        caches = self.files.caches()
+        return WebState(
+            sessions_open=len(self.sessions),
+            sessions_evicted=self.sessions.evicted,
+            cache_hits={name: info.hits for name, info in caches.items()},
+            cache_misses={name: info.misses for name, info in caches.items()},
+            data_problems=self.files.problems,
+        )
+
+    async def load_sessions(self) -> None:
+        """Take up the sessions that were open when the service stopped."""
+        try:
+            await asyncio.to_thread(self.sessions.load, self.sessions_path)
+        except (OSError, ValueError) as error:
+            _log.warning("open sessions are lost", problem=str(error))
+
+    async def save_sessions(self) -> None:
+        """Keep the open sessions for the next start. No more events may come."""
+        try:
+            await asyncio.to_thread(self.sessions.save, self.sessions_path)
+        except OSError as error:
+            _log.warning("open sessions are lost", problem=str(error))
+
+
+@asynccontextmanager
+async def open_web(settings: Settings) -> AsyncIterator[Web]:
+    """Read the tables of enrichment, and keep them in step with their files."""
+    files = await asyncio.to_thread(DataFiles, settings)
+    sessions = MemorySessionStore(
+        clock_s=time.monotonic, max_sessions=settings.max_sessions
+    )
+    watching = asyncio.create_task(_watch(files))
+    try:
+        yield Web(files, sessions, settings.data_dir / SESSIONS_FILE)
+    finally:
+        watching.cancel()
+
+
+def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
+    settings: Settings,
+    web: Web,
+    *,
+    shared: SharedState,
+    journal: Journal,
+    door: Door,
+    metrics: Metrics,
+) -> EventEndpoint:
+    """Return the route of web events on a running node."""
+    steps = WebSteps(
+        web.files.enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
+    )
+    pipeline = WebPipeline(
+        steps.ordered(),
+        sessions=web.sessions,
+        buffer=JournalBuffer(journal, shared.gate),
+        observe=metrics.observe_step,
+    )
+    return EventEndpoint(
+        pipeline,
+        trusted=NetworkSet.parse(settings.trusted_proxies),
+        door=door,
+        metrics=metrics,
+    )
+
+
+async def _watch(files: DataFiles) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.to_thread(files.refresh)
