@@ -1,18 +1,22 @@
 """A real ClickHouse for the tests of this room: one server, a database per test."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
+from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_columns
 
 DEADLINE_S = 30.0
+
+INSERT = f"INSERT INTO events ({', '.join(column.name for column in COLUMNS)}) VALUES"
 
 _numbers = count(1)
 
@@ -41,6 +45,31 @@ def client(url: ClickHouseUrl) -> Iterator[Client]:
     migrate(url)
     with connect(url) as client:
         yield client
+
+
+@pytest.fixture
+def store(client: Client) -> Callable[..., None]:
+    """Insert events, given as mappings, as one block under a token."""
+
+    def store(
+        events: Iterable[Mapping[str, Any]], token: str, **settings: object
+    ) -> None:
+        rows = [
+            Rows(
+                [event[EVENT_ID]],
+                {name: value for name, value in event.items() if name != EVENT_ID},
+                {},
+            )
+            for event in events
+        ]
+        client.execute(
+            INSERT,
+            merge_columns(rows),
+            columnar=True,
+            settings={"insert_deduplication_token": token, **settings},
+        )
+
+    return store
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ They cannot replicate and know no ON CLUSTER. So the real server parses the stat
 as they are, and runs them with the replication taken out, on two shards.
 """
 
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -83,6 +84,35 @@ def insert(client: Client, token: str) -> None:
     )
 
 
+def insert_statements(client: Client) -> None:
+    """Events of many persons, who came with another id first, and their sessions."""
+    names = ["$identify", "$groupidentify", "pageview"] * ROWS
+    persons = [f"user {number}" for number in range(ROWS) for _ in range(3)]
+    said = {
+        "$identify": {"$set": {"plan": "pro"}},
+        "$groupidentify": {"$group_set": {"seats": 5}},
+        "pageview": {},
+    }
+    columns = {
+        "site_id": [7] * len(names),
+        "user_id": [number // 3 for number in range(len(names))],
+        "event_id": [UUID(int=number) for number in range(len(names))],
+        "name": names,
+        "distinct_id": persons,
+        "session_id": [number % 10 + 1 for number in range(len(names))],
+        "props": [
+            {"$anon_distinct_id": f"once {each}", "$group_key": "acme"}
+            for each in persons
+        ],
+        "properties": [json.dumps(said[name]) for name in names],
+    }
+    client.execute(
+        f"INSERT INTO headwater.events ({', '.join(columns)}) VALUES",
+        list(columns.values()),
+        columnar=True,
+    )
+
+
 def count(client: Client, table: str) -> int:
     [(number,)] = client.execute(f"SELECT count() FROM headwater.{table}")
     assert isinstance(number, int)
@@ -134,3 +164,38 @@ def test_properties_can_be_asked_for_through_the_distributed_table(
     for table in ("events", "events_unique"):
         query = f"SELECT DISTINCT meta.key, meta.value FROM headwater.{table}"
         assert shards[1].execute(query) == [(["plan"], ["pro"])]
+
+
+def test_what_is_made_of_events_is_put_together_from_all_shards(
+    shards: list[Client],
+) -> None:
+    insert_statements(shards[0])
+    local = [count(shard, "person_ops_local") for shard in shards]
+
+    assert min(local) > 0
+    assert sum(local) == ROWS
+    for shard in shards:
+        assert count(shard, "sessions") == 10
+        assert count(shard, "groups") == 1
+        assert count(shard, "person_ids") == 2 * ROWS
+        assert count(shard, "persons WHERE props['plan'] = 'pro'") == ROWS
+        assert count(shard, "person_events WHERE person_props['plan'] = 'pro'") == (
+            2 * ROWS
+        )
+
+
+def test_a_repeated_block_of_counters_counts_once_over_all_shards(
+    shards: list[Client],
+) -> None:
+    for _ in range(2):
+        shards[0].execute(
+            "INSERT INTO headwater.ingest_counters (site_id, count) VALUES",
+            [list(range(ROWS)), [2] * ROWS],
+            columnar=True,
+            settings={"insert_deduplication_token": "block"},
+        )
+
+    for shard in shards:
+        assert shard.execute("SELECT sum(count) FROM headwater.ingest_counters") == [
+            (2 * ROWS,)
+        ]

@@ -1,5 +1,6 @@
 """The table that everything ends in, and the promises that rest on it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -107,6 +108,19 @@ def test_the_view_shows_an_event_once_that_came_under_two_tokens(
     insert(client, "another node", *ids)
 
     assert count(client, "events_unique") == 10
+
+
+@pytest.mark.parametrize("optimize", [0, 1])
+def test_the_view_shows_each_event_once_also_if_inserts_are_not_optimised(
+    client: Client, store: Callable[..., None], optimize: int
+) -> None:
+    """Without it, ClickHouse writes copies within a block as they come."""
+    block = [{"event_id": uuid4()}, {"event_id": uuid4()}]
+    for token in ("one node", "another node", "one node"):
+        store(block * 2, token, optimize_on_insert=optimize)
+
+    assert count(client) == (4 if optimize else 8)
+    assert count(client, "events_unique") == 2
 
 
 def test_the_view_keeps_events_that_differ_in_the_id_only(client: Client) -> None:
