@@ -19,6 +19,7 @@ RuleTable = Mapping[str, Sequence[str]]
 
 _VERSION: Final = r"[vV]?(\d+)(?:[._](\d+))?"
 _WORD_BEGINS: Final = "(?:^|[^A-Za-z0-9])"
+_MAX_PART_CHARS: Final = 10
 _FIELDS: Final = attrgetter("regex", "family", "major", "minor")
 
 
@@ -86,15 +87,19 @@ def write_pattern(pattern: str) -> str:
 
 
 def join_version(major: str | None, minor: str | None) -> str:
-    """Returns the first two parts of a version as one text."""
-    if not major:
+    """Returns the first two parts of a version as one text.
+
+    A part of more than ten characters is none, so that made-up agents cannot fill
+    columns with long numbers.
+    """
+    if not major or len(major) > _MAX_PART_CHARS:
         return ""
-    return f"{major}.{minor}" if minor else major
+    return f"{major}.{minor}" if minor and len(minor) <= _MAX_PART_CHARS else major
 
 
 def cut_version(version: str) -> str:
     """Returns the first two parts of a version, empty if it is none."""
-    parts = version.split(".", 2)[:2]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        return ""
-    return ".".join(parts)
+    major, *rest = version.split(".", 2)
+    minor = rest[0] if rest else ""
+    is_version = f"{major}{minor}".isascii() and f"{major}{minor or 0}".isdigit()
+    return join_version(major, minor) if is_version else ""

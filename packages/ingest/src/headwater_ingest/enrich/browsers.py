@@ -26,11 +26,12 @@ MOBILE_APP: Final = "Mobile App"
 _APP: Final = "\0app"
 """Stands for an app until its version has been taken away."""
 
-_WITHOUT_VERSION: Final = frozenset({"Android Browser"})
-"""Browsers whose agent has the version of something else."""
-
 _BROWSER_PREFIXES: Final = ("Mozilla", "Opera", "Dalvik", "Nokia")
-_SYSTEM_BROWSERS: Final = frozenset({"", "Android Browser", "Safari"})
+_UNTOLD: Final = frozenset(
+    {"", "Android", "CFNetwork", "Mobile Safari", "Mobile Safari UI/WKWebView"}
+)
+"""What ua-parser finds in an agent that tells a system, but no browser."""
+
 _SYSTEMS_OF_APPS: Final = frozenset(
     {"Android", "Android TV", "Fire OS", "iOS", "iPadOS", "tvOS", "watchOS"}
 )
@@ -39,6 +40,7 @@ _SYSTEMS_OF_APPS: Final = frozenset(
 class _BrowserTables(msgspec.Struct, forbid_unknown_fields=True):
     apps: list[str]
     app_names: list[str]
+    without_version: list[str]
     without: list[str]
     first: dict[str, list[str]]
     clients: dict[str, list[str]]
@@ -48,7 +50,7 @@ class _BrowserTables(msgspec.Struct, forbid_unknown_fields=True):
 class BrowserRules:
     """The rules that tell clients. Immutable, safe to use from any thread."""
 
-    __slots__ = ("_known", "_names", "_rules")
+    __slots__ = ("_known", "_names", "_rules", "_without_version")
 
     def __init__(self, tables: _BrowserTables) -> None:
         apps: RuleTable = {_APP: tables.apps}
@@ -56,6 +58,7 @@ class BrowserRules:
         theirs = take_rules(load_lazy_builtins()[0], without=tables.without)
         self._rules = AgentRules(chain(*ours, theirs))
         self._names = tables.names | dict.fromkeys(tables.app_names, _APP)
+        self._without_version = frozenset(tables.without_version)
         self._known = {*tables.first, *tables.clients, *self._names.values()}
 
     def read(self, agent: str, operating_system: str) -> Found:
@@ -71,9 +74,9 @@ class BrowserRules:
             return found
         found = found or NOTHING_FOUND
         name = self._names.get(found.name, found.name)
-        if name == _APP or self._is_unknown_app(agent, name, operating_system):
+        if name == _APP or self._is_unknown_app(agent, found.name, operating_system):
             return Found(MOBILE_APP, "")
-        return Found(name, "" if name in _WITHOUT_VERSION else found.version)
+        return Found(name, "" if found.name in self._without_version else found.version)
 
     def _is_unknown_app(self, agent: str, name: str, operating_system: str) -> bool:
         if agent.startswith(_BROWSER_PREFIXES) or "/" not in agent:
@@ -81,7 +84,7 @@ class BrowserRules:
         if "CFNetwork/" in agent and name not in self._known:
             return True
         return (
-            name in _SYSTEM_BROWSERS
+            name in _UNTOLD
             and operating_system in _SYSTEMS_OF_APPS
             and "AppleWebKit" not in agent
         )

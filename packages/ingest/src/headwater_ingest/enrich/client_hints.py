@@ -30,14 +30,18 @@ _BROWSERS: Final[Mapping[str, str]] = {
     "Aloha Browser": "Aloha Browser",
     "Atom": "Atom",
     "Avast Secure Browser": "Avast Secure Browser",
+    "AvastSecureBrowser": "Avast Secure Browser",
     "Avira Secure Browser": "Avira Secure Browser",
     "Brave": "Brave",
+    "Brave Browser": "Brave",
     "CCleaner Browser": "CCleaner",
     "Chromium": "Chromium",
     "CocCoc": "Coc Coc",
     "Coc Coc": "Coc Coc",
+    "CrowBrowser": "Crow Browser",
     "DuckDuckGo": "DuckDuckGo Privacy Browser",
     "Ecosia": "Ecosia",
+    "Gener8": "Gener8",
     "Google Chrome": "Chrome",
     "HeyTapBrowser": "HeyTapBrowser",
     "HuaweiBrowser": "Huawei Browser Mobile",
@@ -62,6 +66,7 @@ _BROWSERS: Final[Mapping[str, str]] = {
     "Seznam": "Seznam Browser",
     "Silk": "Mobile Silk",
     "UCBrowser": "UC Browser",
+    "Vewd Core": "Vewd Browser",
     "Vivaldi": "Vivaldi",
     "VivoBrowser": "vivo Browser",
     "Wavebox": "Wavebox",
@@ -70,9 +75,6 @@ _BROWSERS: Final[Mapping[str, str]] = {
     "Yandex": "Yandex Browser",
 }
 """Brands and the names that we give to them. Others, grease too, are passed over."""
-
-_ENGINES: Final = frozenset({"Chromium", "Chrome"})
-"""Names that say less than any other brand in the same list."""
 
 _SYSTEMS: Final[Mapping[str, str]] = {
     "Android": "Android",
@@ -129,10 +131,16 @@ class ClientHints(NamedTuple):
         full = dict(_read_brands(self.full_version_list)).get(name)
         return Found(name, full or brands[name])
 
-    def operating_system(self) -> Found | None:
-        """Returns the platform and its version."""
-        name = _SYSTEMS.get(_unquote(self.platform))
-        if name is None:
+    def operating_system(self, named: str) -> Found | None:
+        """Returns the platform and its version.
+
+        Args:
+            named: The system that the user agent names: it is the platform if that
+                header is absent.
+        """
+        platform = _unquote(self.platform)
+        name = _SYSTEMS.get(platform) if platform else named
+        if not name:
             return None
         return Found(name, _read_system_version(name, _unquote(self.platform_version)))
 
@@ -148,9 +156,7 @@ def _read_brands(header: str) -> Iterator[tuple[str, str]]:
 
 
 def _weigh_name(name: str) -> int:
-    if name == "Chromium":
-        return 0
-    return 1 if name in _ENGINES else 2
+    return {"Chromium": 0, "Chrome": 1}.get(name, 2)
 
 
 def _read_system_version(name: str, text: str) -> str:

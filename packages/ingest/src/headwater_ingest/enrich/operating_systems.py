@@ -15,6 +15,7 @@ from headwater_ingest.enrich.agent_rules import (
     NOTHING_FOUND,
     AgentRules,
     Found,
+    join_version,
     take_rules,
     write_rules,
 )
@@ -22,6 +23,10 @@ from headwater_ingest.enrich.packaged import read_packaged
 
 _FIRST_IPADOS: Final = 13
 
+_FIRST_SKIPPED_IOS: Final = 19
+_IOS_26: Final = 26
+
+_FIRST_DARWIN: Final = 5
 _DARWIN_OF_MACOS_11: Final = 20
 _DARWIN_OF_MACOS_26: Final = 25
 
@@ -95,13 +100,18 @@ def packaged_systems() -> SystemRules:
 
 
 def _name_ios(agent: str, version: str) -> Found:
-    is_ipados = "iPad" in agent and _major(version) >= _FIRST_IPADOS
+    major = _major(version)
+    if _FIRST_SKIPPED_IOS <= major < _IOS_26:  # what early builds called iOS 26
+        version = join_version(str(major + 7), version.partition(".")[2])
+    is_ipados = "iPad" in agent and major >= _FIRST_IPADOS
     return Found("iPadOS" if is_ipados else "iOS", version)
 
 
 def _name_macos(_agent: str, version: str) -> Found:
     """Returns the Mac system of a version of Darwin, its kernel."""
     darwin = _major(version)
+    if darwin < _FIRST_DARWIN:
+        return Found("Mac", "")
     if darwin < _DARWIN_OF_MACOS_11:
         return Found("Mac", f"10.{darwin - 4}")
     return Found("Mac", str(darwin - 9 if darwin < _DARWIN_OF_MACOS_26 else darwin + 1))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from headwater_ingest.enrich.agent_rules import Found
 from headwater_ingest.enrich.bots import packaged_bots
-from headwater_ingest.enrich.browsers import MOBILE_APP, packaged_browsers
+from headwater_ingest.enrich.browsers import packaged_browsers
 from headwater_ingest.enrich.client_hints import NO_HINTS, ClientHints
 from headwater_ingest.enrich.device_class import packaged_devices
 from headwater_ingest.enrich.operating_systems import packaged_systems
@@ -20,7 +20,7 @@ _MAX_AGENT_CHARS: Final = 2048
 _MAX_CACHED_CHARS: Final = 1024
 _CACHED_AGENTS: Final = 8192
 
-_VAGUE_BROWSERS: Final = frozenset({"", "Chrome", "Chromium"})
+_VAGUE_BROWSERS: Final = frozenset({"Chrome", "Chromium"})
 """Names that Chromium's frozen agent gives to all that are made from it."""
 
 _VAGUE_SYSTEMS: Final = frozenset({"", "Android", "GNU/Linux", "Windows", "Mac"})
@@ -43,8 +43,8 @@ UNKNOWN_DEVICE: Final = Device()
 class DeviceReader:
     """Reads devices. Safe to use from any thread; never raises.
 
-    The last 8,192 agents of up to 1,024 characters are kept with their hints: at most
-    16 MB of text, 3 MB with those that people use.
+    The last 8,192 agents of up to 1,024 characters are kept with their hints of up to
+    672: at most 14 million characters, and 3 million of those that people use.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def _make_readable(agent: str) -> str:
 
 def _choose_system(system: Found, hints: ClientHints) -> Found:
     """Takes the platform of the hints, unless the agent tells more of the same."""
-    hinted = hints.operating_system()
+    hinted = hints.operating_system(system.name)
     if hinted is None:
         return system
     if hinted.name == system.name:
@@ -96,12 +96,12 @@ def _choose_system(system: Found, hints: ClientHints) -> Found:
 def _choose_browser(browser: Found, hints: ClientHints) -> Found:
     """Takes the brand of the hints where the agent only tells that of the engine."""
     hinted = hints.browser()
-    if hinted is None or browser.name == MOBILE_APP:
-        return browser
+    if hinted is None or not browser.name:
+        return hinted or browser
     if hinted.name == browser.name:
-        is_longer = "." in hinted.version
-        return hinted if is_longer else browser
-    return hinted if browser.name in _VAGUE_BROWSERS else browser
+        return hinted if "." in hinted.version else browser
+    is_telling = hinted.name != "Chromium" and browser.name in _VAGUE_BROWSERS
+    return hinted if is_telling else browser
 
 
 def _add_model(agent: str, hints: ClientHints) -> str:
