@@ -248,7 +248,7 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     ),
     _gauge(
         "headwater_sessions_open",
-        "Sessions of web visitors that an event may still continue.",
+        "Sessions of web visitors that are kept: those used in the last half hour to hour.",
         lambda node, _: node.web.sessions_open,
     ),
     _counter(

@@ -4,6 +4,10 @@ Two generations of half an hour each: a session that is used moves to the younge
 and the older one is dropped whole when it is out of time. Nothing is ever scanned. The
 loop owns the store, and each call is done before the next begins, so the events of one
 visitor never overtake each other.
+
+An open session takes about 300 bytes. Visitors share sources and devices, so each
+combination of those is held once per generation; it takes 1 KB and more. There is room
+for 256 characters of them per session, so that a million sessions take 0.3 to 1 GB.
 """
 
 import secrets
@@ -22,6 +26,9 @@ from headwater_ingest.visitors.sessions import (
 )
 from headwater_schema.outcomes import Reason
 
+_FACT_CHARS: Final = 256
+"""Characters of sources and devices that there is room for, per session."""
+
 
 class MemorySessionStore:
     """A `SessionStore` for a service that runs as one process.
@@ -36,7 +43,7 @@ class MemorySessionStore:
         Args:
             clock_s: A clock that never steps, in seconds; for the end of unused
                 sessions. Whether an event continues one is decided by event time.
-            max_sessions: Most open sessions; the oldest half goes first.
+            max_sessions: Most open sessions; the oldest go first, many at a time.
         """
         self._clock_s = clock_s
         self._max_sessions = max_sessions
@@ -44,6 +51,7 @@ class MemorySessionStore:
         self._old: dict[int, Session] = {}
         self._turns_at_s = clock_s() + MAX_GAP_S
         self._facts: dict[Facts, Facts] = {}
+        self._fact_chars = 0
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -67,6 +75,8 @@ class MemorySessionStore:
     def save(self, path: Path) -> None:
         """Writes the open sessions to a file, whole or not at all."""
         unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
         items = (*self._old.items(), *self._young.items())
         unfinished.write_bytes(
             _encode([(key.to_bytes(16, "big"), each) for key, each in items])
@@ -86,7 +96,7 @@ class MemorySessionStore:
         except msgspec.MsgspecError as error:
             raise ValueError(f"{path} holds no sessions: {error}") from error
         for key, session in items[-self._max_sessions // 2 :]:
-            session.facts = self._facts.setdefault(session.facts, session.facts)
+            session.facts = self._share(session.facts)
             self._young[int.from_bytes(key, "big")] = session
         path.unlink()
 
@@ -99,32 +109,48 @@ class MemorySessionStore:
     def _use(self, site_id: int, user_id: int, time_s: int) -> Session | None:
         """Finds an open session and moves it to the younger generation."""
         key = _key(site_id, user_id)
-        session = self._young.get(key) or self._old.pop(key, None)
+        session = self._young.get(key)
+        if session is not None:
+            return session if continues(session, time_s) else None
+        session = self._old.pop(key, None)
         if session is None or not continues(session, time_s):
             return None
+        session.facts = self._share(session.facts)
         self._young[key] = session
         return session
 
     def _begin(self, visit: Visit) -> Session:
-        # Visitors share sources and devices: one copy of each combination will do.
-        facts = self._facts.setdefault(visit.facts, visit.facts)
+        facts = self._share(visit.facts)
         session = Session(secrets.randbits(64), visit.user_id, visit.time_s, facts)
         self._young[_key(visit.site_id, visit.user_id)] = session
         return session
+
+    def _share(self, facts: Facts) -> Facts:
+        """Returns the one copy of some facts that this generation has."""
+        shared = self._facts.get(facts)
+        if shared is None:
+            shared = self._facts[facts] = facts
+            self._fact_chars += sum(len(each) for each in facts if type(each) is str)
+        return shared
 
     def _turn_if_due(self) -> None:
         now_s = self._clock_s()
         if now_s >= self._turns_at_s:
             is_long_ago = now_s >= self._turns_at_s + MAX_GAP_S
             self._turn(keep_young=not is_long_ago)
-        elif len(self._young) >= self._max_sessions // 2:
+        elif self._is_full():
             self.evicted += len(self._old)
             self._turn(keep_young=True)
+
+    def _is_full(self) -> bool:
+        """Whether the younger generation has its half of the room."""
+        room = self._max_sessions // 2
+        return len(self._young) >= room or self._fact_chars >= room * _FACT_CHARS
 
     def _turn(self, *, keep_young: bool) -> None:
         self._old = self._young if keep_young else {}
         self._young = {}
-        self._facts = {}
+        self._facts, self._fact_chars = {}, 0
         self._turns_at_s = self._clock_s() + MAX_GAP_S
 
 
