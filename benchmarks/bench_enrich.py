@@ -8,6 +8,7 @@ entry of `rows`.
 
 import argparse
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from statistics import median
 from headwater_ingest.enrich.address import read_client
 from headwater_ingest.enrich.attribution import Attributor
 from headwater_ingest.enrich.channels import Visit, find_channel
+from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.currency import make_revenue, read_money
 from headwater_ingest.enrich.geo import GeoDatabase, RegistryCountries
 from headwater_ingest.enrich.networks import NetworkSet
@@ -25,6 +27,7 @@ from headwater_ingest.enrich.root_domain import root_domain
 from headwater_ingest.enrich.sources_file import packaged_sources
 from headwater_ingest.enrich.spam import packaged_spam
 from headwater_ingest.enrich.url import read_page, split_url
+from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.settings import Settings
 from headwater_ingest.sites.shields import Shields
 
@@ -35,6 +38,8 @@ WARM = 500
 """Inputs among them that come again."""
 
 PASSES = 4
+
+AGENTS = Path(__file__).parents[1] / "packages/ingest/tests/enrich/data/agents.tsv"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,9 @@ def rows(city: Path | None) -> Iterator[Row]:
     )
     yield Row("attribution, tags", tagged, lambda url: attribute(url, ""))
     yield Row("country, registries", addresses, RegistryCountries().locate)
+    devices = DeviceReader()
+    yield Row("device", agents, devices.read)
+    yield Row("device, with hints", hinted, lambda pair: devices.read(*pair))
     if city:
         yield Row("place, city database", addresses, GeoDatabase.open(city).locate)
     yield Row("shields of 40 rules", urls, ask_shields(make_shields()))
@@ -129,6 +137,21 @@ def visits(chance: random.Random) -> Iterable[Visit]:
         source = chance.choice(["Google", "Facebook", "", "news.example", "ChatGPT"])
         medium = chance.choice(["", "", "cpc", "email", "referral"])
         yield Visit(source, medium, f"{chance.getrandbits(64):x}", source)
+
+
+def agents(chance: random.Random) -> Iterable[str]:
+    """Yields agents of the corpus of the tests, each with a version of its own."""
+    lines = AGENTS.read_text(encoding="utf-8").splitlines()[1:]
+    for line in chance.choices(lines, k=COLD):
+        *_, agent = line.split("\t")
+        yield re.sub(r"\d+(?= |$)", str(chance.getrandbits(32)), agent, count=1)
+
+
+def hinted(chance: random.Random) -> Iterable[tuple[str, ClientHints]]:
+    brands = '"Chromium";v="126", "Not/A)Brand";v="8", "Google Chrome";v="126"'
+    hints = ClientHints(brands, "", '"Windows"', '"15.0.0"', "?0", '""')
+    for agent in agents(chance):
+        yield agent, hints
 
 
 def addresses(chance: random.Random) -> Iterable[str]:
