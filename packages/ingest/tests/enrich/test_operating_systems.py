@@ -69,6 +69,8 @@ from headwater_ingest.enrich.operating_systems import packaged_systems
         ("Fuchsia) CrKey/1.56", ("Fuchsia", "")),
         ("SymbianOS/9.4; Series60/5.0", ("Symbian OS Series 60", "")),
         ("BB10; Touch) Version/10.3.3", ("BlackBerry OS", "10.3")),
+        ("Wireshark/3.4.9 WinSparkle/0.5.7 (Win64)", ("Windows", "")),
+        ("SomeApp-Android", ("Android", "")),
         ("Nothing that we know", ("", "")),
     ],
 )

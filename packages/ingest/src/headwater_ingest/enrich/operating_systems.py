@@ -1,6 +1,7 @@
 """Tells the operating system of a user agent, in the names of Matomo.
 
-Rules of our own (`data/operating_systems.toml`) come before those of ua-parser.
+Rules of our own (`data/operating_systems.toml`) come before those of ua-parser, and a
+few after them.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,6 +48,7 @@ class _SystemTables(msgspec.Struct, forbid_unknown_fields=True):
     versions: dict[str, dict[str, list[str]]]
     first: dict[str, list[str]]
     systems: dict[str, list[str]]
+    last: dict[str, list[str]]
     names: dict[str, str]
     without_version: list[str]
     without: list[str]
@@ -64,7 +66,7 @@ class SystemRules:
         fixed = self._fix_versions(tables.versions)
         ours = map(write_rules, (tables.first, fixed, tables.systems))
         theirs = take_rules(load_lazy_builtins()[1], without=tables.without)
-        self._rules = AgentRules(chain(*ours, theirs))
+        self._rules = AgentRules(chain(*ours, theirs, write_rules(tables.last)))
 
     def read(self, agent: str) -> Found:
         """Returns the system and its version, empty if there is none that we know."""
