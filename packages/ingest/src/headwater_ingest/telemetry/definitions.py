@@ -248,7 +248,7 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     ),
     _gauge(
         "headwater_sessions_open",
-        "Sessions of web visitors that are kept: those used in the last half hour to hour.",
+        "Sessions of web visitors that are kept: those of the last half hour to hour.",
         lambda node, _: node.web.sessions_open,
     ),
     _counter(

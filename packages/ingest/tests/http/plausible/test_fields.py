@@ -64,6 +64,7 @@ def test_a_name_is_stored_as_it_is(web: WebEdge, name: object, stored: str) -> N
         ({"a": 1}, INVALID),
         ("x" * 121, ["should be at most 120 character(s)"]),
         ("e\u0301" * 121, ["should be at most 120 character(s)"]),
+        ("e" + "\u0301" * 2000, ["should be at most 120 character(s)"]),
     ],
 )
 def test_a_name_that_cannot_be_taken_is_told(
