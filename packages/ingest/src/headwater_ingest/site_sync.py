@@ -102,19 +102,27 @@ class SiteSync:
             SitesFileError: The first file cannot be written.
         """
         await in_thread(self._recall)
-        await self._refresh()
+        await self.look()
         if may_write_file and not self._known and not self._file.records:
             await in_thread(self._write_first_file)
-            await self._refresh()
+            await self.look()
 
     async def keep(self) -> None:
         """Look for changes for ever."""
         while True:
             await self._pause()
             try:
-                await self._refresh()
+                await self.look()
             except Exception:  # noqa: BLE001 - a supervised loop: it goes on
                 _log.exception("look at sites failed")
+
+    async def look(self) -> None:
+        """Take up what has changed in the table and in the file."""
+        usage = await in_thread(self._go_round)
+        sites = self._registry.sites
+        self._usage.watch(site.id for site in sites if site.monthly_quota is not None)
+        if usage:
+            self._usage.learn(usage.month, usage.counts, now_ms=_now_ms())
 
     def wake(self) -> None:
         """Look for changes now."""
@@ -125,14 +133,6 @@ class SiteSync:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._woken.wait()
         self._woken.clear()
-
-    async def _refresh(self) -> None:
-        watched = self._usage.watched
-        usage = await in_thread(lambda: self._look(watched))
-        sites = self._registry.sites
-        self._usage.watch(site.id for site in sites if site.monthly_quota is not None)
-        if usage:
-            self._usage.learn(usage.month, usage.counts, now_ms=_now_ms())
 
     def _recall(self) -> None:
         self._saved = KnownSites.read(self._data_dir)
@@ -145,15 +145,15 @@ class SiteSync:
         _log.info("first sites file written", file=path, domain=FIRST_DOMAIN)
         self._file.load()
 
-    def _look(self, watched: Collection[int]) -> _Usage | None:
-        """Look at the file and at the tables, and put in force what has changed."""
+    def _go_round(self) -> _Usage | None:
+        """Take file to table, table to what is in force, and what is known to disk."""
         if self._file.refresh():
             self._is_applied = False
         usage = None
         if self._tables.are_ready():
             try:
                 with open_session(self._tables.url) as client:
-                    usage = self._converse(client, watched)
+                    usage = self._converse(client)
                 self._note(None)
             except ClickHouseError as error:
                 self._note(error)
@@ -161,7 +161,7 @@ class SiteSync:
         self._save()
         return usage
 
-    def _converse(self, client: Client, watched: Collection[int]) -> _Usage:
+    def _converse(self, client: Client) -> _Usage:
         fingerprint = read_fingerprint(client)
         if fingerprint != self._fingerprint:
             self._known = read_records(client)
@@ -169,7 +169,8 @@ class SiteSync:
         if self._file.records and not self._is_applied:
             self._apply_file(client)
         month = datetime.now(UTC).date()
-        return _Usage(month, read_usage(client, month, watched))
+        limited = [each.id for each in self._merge() if each.monthly_quota is not None]
+        return _Usage(month, read_usage(client, month, limited))
 
     def _apply_file(self, client: Client) -> None:
         """Make the file the truth for all nodes, or say why that cannot be."""
@@ -189,13 +190,14 @@ class SiteSync:
         self._in_file = frozenset(record.id for record in records)
         self._is_applied = True
 
-    def _put_in_force(self) -> None:
-        in_force = merge_sites(
-            self._known,
-            self._file.records,
-            kept_in=self._file.name,
-            dropped=self._in_file,
+    def _merge(self) -> list[SiteRecord]:
+        file = self._file
+        return merge_sites(
+            self._known, file.records, kept_in=file.name, dropped=self._in_file
         )
+
+    def _put_in_force(self) -> None:
+        in_force = self._merge()
         if in_force != self._in_force:
             self._registry.replace(to_sites(in_force))
             self._in_force = in_force

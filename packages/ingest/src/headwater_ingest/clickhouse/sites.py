@@ -21,6 +21,7 @@ _USAGE: Final = """
     WHERE month = %(month)s AND site_id IN %(ids)s
     GROUP BY site_id
 """
+_FLAGS: Final = ("consolidated", "removed")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,10 +87,10 @@ class ClickHouseSites:
 
 def _to_record(row: dict[str, Any]) -> SiteRecord:
     keys = tuple(WriteKey(digest, _to_ms(end)) for digest, end in row["write_keys"])
-    lists = {
-        name: tuple(value) for name, value in row.items() if isinstance(value, list)
-    }
-    return SiteRecord(**{**row, **lists, "write_keys": keys})
+    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    # The driver gives 0 and 1 for a Bool.
+    flags = {key: bool(row[key]) for key in _FLAGS}
+    return SiteRecord(**{**row, **lists, **flags, "write_keys": keys})
 
 
 def _to_ms(time: datetime | None) -> int | None:

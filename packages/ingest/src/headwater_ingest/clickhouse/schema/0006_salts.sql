@@ -2,8 +2,8 @@
 -- argMin(salt, (created_at, salt)), so that all readers agree whatever arrives when.
 --
 -- After 48 hours nobody may be able to tell who a visitor was. The service drops the
--- partition of a day by then; the TTL is a second net. Dropped parts leave the disk within
--- a minute, not after ClickHouse's usual eight.
+-- partition of a day by then, which takes it from the disk at once. The TTL is a second
+-- net: what it takes out, or a merge, stays on disk for another half minute, not eight.
 CREATE TABLE IF NOT EXISTS {{database}}.salts {{on_cluster}}
 (
     day Date,
