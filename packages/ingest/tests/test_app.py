@@ -208,6 +208,7 @@ def test_events_wait_in_the_journal_until_clickhouse_is_there(
         "clickhouse_away",
         "schema_pending",
         "writer_down",
+        "local_salt",
     }
     assert service.post("early")[0] == 200
 

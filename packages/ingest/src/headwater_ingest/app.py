@@ -111,7 +111,12 @@ def _application(settings: Settings, node: Node, metrics: Metrics) -> Starlette:
         door=node.lifecycle,
         metrics=metrics,
     )
-    intake = Intake(sites=node.shared.sites, journal=node.journal, metrics=metrics)
+    intake = Intake(
+        sites=node.shared.sites,
+        gate=node.shared.gate,
+        journal=node.journal,
+        metrics=metrics,
+    )
     return Starlette(
         routes=[
             event_route(endpoint),

@@ -33,6 +33,7 @@ from headwater_ingest.rows import (
     keep_rows,
     merge_columns,
 )
+from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site, digest_key
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
@@ -111,6 +112,7 @@ class Edge:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     metrics: Metrics = field(default_factory=lambda: Metrics("0"))
     door: Door = field(default_factory=Door)
+    gate: Gatekeeper = field(default_factory=Gatekeeper)
     now_ms: int = NOW_MS
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Edge:
         )
         intake = Intake(
             sites=self.sites,
+            gate=self.gate,
             journal=self.journal,
             metrics=self.metrics,
             clock=lambda: self.now_ms,

@@ -9,11 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NoReturn, Protocol
 
 import msgspec
 
 from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
+from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
 from headwater_ingest.http.keys import read_key
 from headwater_ingest.http.refusal import RequestRefusedError
@@ -27,6 +29,7 @@ from headwater_ingest.journal.entry import (
 from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import encode_rows
+from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
@@ -98,11 +101,13 @@ class Intake:
         self,
         *,
         sites: SiteRegistry,
+        gate: Gatekeeper,
         journal: BatchJournal,
         metrics: Metrics,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sites = sites
+        self._gate = gate
         self._journal = journal
         self._metrics = metrics
         self._clock = clock
@@ -139,11 +144,11 @@ class Intake:
         Returns:
             What to append; or the key of a batch that was taken before.
         """
-        batch = self._understand(request)
+        site, batch = self._understand(request)
         key = _batch_key(batch)
         if self._journal.seen_batch(key):
             return key
-        return _pack(batch, build_batch(batch, seen=self._journal.seen_events))
+        return _pack(batch, self._build(site, batch))
 
     def _compare(
         self, request: Request, stored: StoredAnswer | None
@@ -153,13 +158,19 @@ class Intake:
         Returns:
             The answer, if it is the same batch; else what is new in it, to append.
         """
-        batch = self._understand(request)
+        site, batch = self._understand(request)
         built = build_batch(batch, seen=self._journal.seen_events)
         if stored and stored.ids_digest == built.ids_digest:
             return self._repeat(stored)
-        return _pack(batch, built)
+        return _pack(batch, self._build(site, batch))
 
-    def _understand(self, request: Request) -> NativeBatch:
+    def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
+        """Makes rows of what is new in a batch, as far as the site's limits let it."""
+        now_ms = batch.received_at_ms
+        admit = partial(admit_batch, self._gate, site, now_ms=now_ms)
+        return build_batch(batch, seen=self._journal.seen_events, admit=admit)
+
+    def _understand(self, request: Request) -> tuple[Site, NativeBatch]:
         headers = request.headers
         key = read_key(headers)
         site = self._find_site(key) if key else None
@@ -176,7 +187,7 @@ class Intake:
             _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
         site = site or self._find_site(key)
         batch_id = decoded.envelope.batch_id or derive_batch_id(key, body)
-        return NativeBatch(site.id, batch_id, decoded, received_at_ms)
+        return site, NativeBatch(site.id, batch_id, decoded, received_at_ms)
 
     def _find_site(self, key: str) -> Site:
         site = self._sites.by_key(key)
@@ -196,7 +207,11 @@ class Intake:
                 pass
             case _:
                 answer = prepared.entry.answer
-        self._count(_decode_result(answer))
+        result = _decode_result(answer)
+        self._count(result)
+        self._gate.count_accepted(
+            prepared.entry.site_id, result.accepted, now_ms=self._clock()
+        )
         if prepared.refused_properties:
             self._metrics.count_refused_properties(prepared.refused_properties)
         return answer

@@ -6,7 +6,8 @@ against 2.8 µs). For each event the first rule that refuses it ends its way:
 1. it could not be decoded: invalid
 2. its id repeats in the batch, or the window knows it: duplicate
 3. its time is out of range, or its identity is a placeholder: invalid
-4. otherwise it becomes a row.
+4. the site's limits have no room for it: dropped
+5. otherwise it becomes a row.
 """
 
 from collections import Counter
@@ -20,15 +21,19 @@ from headwater_ingest.pipeline.columns import KeptEvents, make_rows
 from headwater_ingest.pipeline.identity import check_identity
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
+from headwater_ingest.sites.gatekeeper import Cut
 from headwater_schema.batch import BatchResult, EventResult
 from headwater_schema.clock import event_time_ms, skew_ms, to_ms
 from headwater_schema.codec import DecodedBatch, RefusedEvent
 from headwater_schema.events import Event
 from headwater_schema.ids import derive_event_id
-from headwater_schema.outcomes import Reason
+from headwater_schema.outcomes import Outcome, Reason
 
 Seen = Callable[[Sequence[bytes]], Collection[bytes]]
 """Tells which of some window keys of events are known."""
+
+Admit = Callable[[int], Cut | None]
+"""Tells where a batch with so many events is to be cut; raises if none may come in."""
 
 _SHOWN_CHARS: Final = 40
 
@@ -70,8 +75,20 @@ class BuiltBatch:
     ids_digest: bytes
 
 
-def build_batch(batch: NativeBatch, *, seen: Seen) -> BuiltBatch:
-    """Makes rows of the events of a batch that are neither known nor faulty."""
+def admit_all(_count: int) -> None:
+    """Lets in any number of events."""
+
+
+def build_batch(
+    batch: NativeBatch, *, seen: Seen, admit: Admit = admit_all
+) -> BuiltBatch:
+    """Makes rows of the events of a batch that are neither known nor faulty.
+
+    Args:
+        batch: The batch.
+        seen: Which events are known.
+        admit: Asked once, about the number of the others; what it raises goes through.
+    """
     decoded = batch.decoded
     ids = [
         event.event_id or derive_event_id(batch.batch_id, index)
@@ -79,6 +96,8 @@ def build_batch(batch: NativeBatch, *, seen: Seen) -> BuiltBatch:
     ]
     keys = window_keys(batch.site_id, ids)
     selection = _select(batch, keys, taken=set(seen(keys)))
+    if cut := admit(len(selection.places)):
+        selection.cut(decoded, cut)
     places = selection.places
     rows = make_rows(
         KeptEvents(_pick(decoded.events, places), _pick(ids, places), selection.times),
@@ -105,6 +124,19 @@ class _Selection:
     places: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     duplicates: int = 0
+
+    def cut(self, decoded: DecodedBatch, cut: Cut) -> None:
+        """Drop what is beyond a number of events."""
+        self.refused += [
+            RefusedEvent(
+                decoded.indices[place],
+                decoded.events[place].event_id,
+                cut.reason,
+                cut.reason.description,
+            )
+            for place in self.places[cut.count :]
+        ]
+        del self.places[cut.count :], self.times[cut.count :]
 
 
 def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Selection:
@@ -150,10 +182,14 @@ def _make_result(decoded: DecodedBatch, selection: _Selection) -> BatchResult:
         label: EventResult(each.reason.outcome, each.reason, each.detail)
         for label, each in _label(decoded, selection.refused)
     }
+    dropped = Counter(
+        each.reason for each in results.values() if each.outcome == Outcome.DROPPED
+    )
     return BatchResult(
         accepted=len(selection.places),
         duplicates=selection.duplicates,
-        invalid=len(results),
+        dropped=dict(dropped),
+        invalid=len(results) - dropped.total(),
         results=results,
     )
 
