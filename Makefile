@@ -6,7 +6,7 @@ BIN := .venv/bin
 SOURCES := packages tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt-check demo run test e2e e2e-docker check fmt lint type unit bench clean up down
+.PHONY: help setup fmt-check demo run test e2e e2e-docker conformance check fmt lint type unit bench clean up down
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ e2e: setup ## The contract test: the real SDK, the live service, a real ClickHou
 
 e2e-docker: setup ## The same against the ClickHouse of docker-compose.yml
 	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
+
+conformance: setup ## The conformance cases; CASES=FILE.json names others
+	@$(BIN)/python -m tests.conformance.run $(CASES)
 
 check: fmt-check lint type unit ## Format, lint, types, unit tests
 

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.storage import open_storage
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
-from headwater_ingest.web import make_event_endpoint, open_web
+from headwater_ingest.web import make_event_endpoint, now_ms, open_web
 
 _REQUEST_SECONDS = 5.0
 
@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
             degraded_after_seconds=settings.degraded_after_seconds,
         )
         metrics.read_from(node.read)
-        server = HttpServer(_application(settings, node, metrics), sock)
+        server = HttpServer(make_application(settings, node, metrics), sock)
         # Not before: a start that fails must leave them where they are.
         await web.load_sessions()
         await server.start()
@@ -102,7 +102,21 @@ def _in_background(work: Coroutine[Any, Any, None]) -> Iterator[None]:
         task.cancel()
 
 
-def _application(settings: Settings, node: Node, metrics: Metrics) -> Starlette:
+def make_application(
+    settings: Settings,
+    node: Node,
+    metrics: Metrics,
+    *,
+    clock: Callable[[], int] = now_ms,
+) -> Starlette:
+    """Return what answers requests on a node.
+
+    Args:
+        settings: How to.
+        node: Its parts.
+        metrics: What is counted on the way.
+        clock: Says when a web event arrives, epoch milliseconds.
+    """
     endpoint = make_event_endpoint(
         settings,
         node.web,
@@ -110,6 +124,7 @@ def _application(settings: Settings, node: Node, metrics: Metrics) -> Starlette:
         journal=node.journal,
         door=node.lifecycle,
         metrics=metrics,
+        clock=clock,
     )
     intake = Intake(
         sites=node.shared.sites,

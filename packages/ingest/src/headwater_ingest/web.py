@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,11 @@ SESSIONS_FILE: Final = "sessions.msgpack"
 _LOOK_SECONDS: Final = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+def now_ms() -> int:
+    """Return the time, epoch milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     journal: Journal,
     door: Door,
     metrics: Metrics,
+    clock: Callable[[], int],
 ) -> EventEndpoint:
     """Return the route of web events on a running node."""
     steps = WebSteps(
@@ -100,7 +106,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     pipeline = WebPipeline(
         steps.ordered(),
         sessions=web.sessions,
-        buffer=JournalBuffer(journal, shared.gate),
+        buffer=JournalBuffer(journal, shared.gate, clock=clock),
         observe=metrics.observe_step,
     )
     return EventEndpoint(
@@ -108,6 +114,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
         trusted=NetworkSet.parse(settings.trusted_proxies),
         door=door,
         metrics=metrics,
+        clock=clock,
     )
 
 
