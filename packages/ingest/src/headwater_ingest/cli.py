@@ -15,6 +15,7 @@ import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import run_in_foreground
 from headwater_ingest.errors import (
@@ -118,6 +119,9 @@ def clickhouse(load: Callable[[], LoadedSettings]) -> None:
         max_memory_bytes=settings.clickhouse_memory_bytes,
         echo=click.echo,
     )
+
+
+cli.add_command(sites)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,7 +30,7 @@ from headwater_ingest.suggest import did_you_mean
 FIRST_DOMAIN = "example.com"
 
 _ENTRY = re.compile(r"^[ \t]*\[\[[ \t]*site[ \t]*\]\]", re.MULTILINE)
-_KEY_FIELDS = frozenset({"write_key", "write_keys", "key_digests"})
+KEY_FIELDS = frozenset({"write_key", "write_keys", "key_digests"})
 
 _FIRST_FILE = """\
 # The sites that may send events, each with its write key. A change is live within a
@@ -77,7 +77,21 @@ def parse_sites(text: str, *, name: str) -> list[SiteRecord]:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SitesFileError([f"{name} is not TOML: {error}"]) from error
-    return _Reader(name, text).read(table)
+    lines = [text.count("\n", 0, found.start()) + 1 for found in _ENTRY.finditer(text)]
+    return _Reader(name, lines).read(table)
+
+
+def convert_sites(table: Mapping[str, object], *, name: str) -> list[SiteRecord]:
+    """Read all sites of what is a sites file in another format.
+
+    Args:
+        table: The file's only table, with the list `site`.
+        name: How messages call it.
+
+    Raises:
+        SitesFileError: With one line for every mistake.
+    """
+    return _Reader(name, []).read(table)
 
 
 def write_first_file(path: Path) -> None:
@@ -106,11 +120,9 @@ def new_write_key() -> str:
 class _Reader:
     """Reads one file: collects its sites and its mistakes."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, lines: Sequence[int]) -> None:
         self._name = name
-        self._lines = [
-            text.count("\n", 0, found.start()) + 1 for found in _ENTRY.finditer(text)
-        ]
+        self._lines = lines  # where each entry begins, as far as that is known
         self._problems: list[str] = []
         self._seen: dict[object, str] = {}  # domain, id or digest → entry that has it
 
@@ -134,7 +146,7 @@ class _Reader:
         found = read_fields({"domain": None} | entry)
         for problem in found.problems:
             self._note(f"{where}: {problem}")
-        if not (_KEY_FIELDS & entry.keys() or found.values.get("consolidated")):
+        if not (KEY_FIELDS & entry.keys() or found.values.get("consolidated")):
             self._note(f'{where}: has no write key: write_key = "{new_write_key()}"')
         if "domain" not in found.values:
             return None
