@@ -161,7 +161,7 @@ def test_a_value_of_a_wrong_kind_in_the_file_is_a_problem(
 def test_a_name_that_resembles_nothing_is_answered_with_all_names() -> None:
     (problem,) = problems_of({"HEADWATER_XYZZY": "1"})
 
-    assert "known are `HEADWATER_BLOCK_ROWS`" in problem
+    assert "known are `HEADWATER_ADMIN_TOKEN`" in problem
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,24 @@ def test_a_password_is_never_shown() -> None:
 
     assert 'clickhouse_url = "clickhouse://admin:***@host:9000/db"' in shown
     assert "'admin:***@host'" in problem
+
+
+def test_a_secret_is_never_shown(tmp_path: Path) -> None:
+    token = "a-secret-of-the-operator"
+    loaded = load_settings({"HEADWATER_ADMIN_TOKEN": token})
+    file = write(tmp_path, 'admin_token = ["a-secret-of-the-operator"]')
+    problems = [
+        *problems_of({"HEADWATER_ADMIN_TOKEN": token[:15]}),
+        *problems_of({}, file),
+    ]
+
+    assert loaded.values.admin_token == token
+    assert 'admin_token = "***"' in loaded.show()
+    assert token not in loaded.show() + repr(loaded)
+    assert problems == [
+        (f"admin_token = '***' ({source}): give 16 characters or more")
+        for source in ("environment HEADWATER_ADMIN_TOKEN", f"file {file}")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import Route
 
+from headwater_ingest.clickhouse.sites import ClickHouseSites
+from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.http.routes import event_route, ingest_routes
@@ -28,6 +31,7 @@ from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
 from headwater_ingest.shared_tables import SharedTables
+from headwater_ingest.sites.administration import SiteAdministration
 from headwater_ingest.storage import open_storage
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
@@ -137,8 +141,18 @@ def make_application(
             event_route(endpoint),
             *ingest_routes(intake, door=node.lifecycle, metrics=metrics),
             *health_routes(node.read, metrics),
+            *_admin_routes(settings, node),
         ]
     )
+
+
+def _admin_routes(settings: Settings, node: Node) -> list[Route]:
+    if settings.admin_token is None:
+        return []
+    administration = SiteAdministration(ClickHouseSites(node.storage.url))
+    wake = node.shared.site_sync.wake
+    api = AdminApi(administration, token=settings.admin_token, on_change=wake)
+    return api.routes()
 
 
 @contextmanager

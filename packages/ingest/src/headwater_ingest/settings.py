@@ -19,6 +19,15 @@ class Networks(tuple[str, ...]):
     __slots__ = ()
 
 
+class Secret(str):
+    """A text that is never shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 # Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there.
 _LOCAL = Networks(
     (
@@ -100,9 +109,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sites_file: Annotated[
         Path | None,
         _setting(
-            "TOML file of the sites and their write keys. Not set: `sites.toml` in "
-            "the data directory, which the first start writes.",
+            "TOML file of sites and their write keys, which is the truth about them. "
+            "Not set: `sites.toml` in the data directory, if it is there; the first "
+            "start writes it if there are no sites at all.",
             expected="a path",
+        ),
+    ] = None
+    admin_token: Annotated[
+        Secret | None,
+        _setting(
+            "Token for the admin API (`Authorization: Bearer`). Not set: there is no "
+            "admin API.",
+            expected="16 characters or more",
         ),
     ] = None
     trusted_proxies: Annotated[

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 from msgspec.inspect import Metadata, type_info
 
 from headwater_ingest.errors import SettingsError
-from headwater_ingest.settings import Networks, Settings
+from headwater_ingest.settings import Networks, Secret, Settings
 from headwater_ingest.suggest import did_you_mean
 
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
@@ -26,6 +27,8 @@ _PREFIX = "HEADWATER_"
 # tests'. A machine that runs all of them must be able to set them.
 _NOT_OURS = re.compile("HEADWATER_(CONFIG|WRITE_KEY|DISABLED|E2E_.*)")
 _NO_NETWORKS = "none"
+_HIDDEN = "***"
+_MIN_SECRET_CHARS = 16
 _LONG = 72  # what is longer does not push the second column out of sight
 _PASSWORD = re.compile(r"^([a-z]*://)?+([^:@/]*):.*@")
 
@@ -88,7 +91,7 @@ def load_settings(
 
 def redact(text: str) -> str:
     """Put stars in place of the password in a URL."""
-    return _PASSWORD.sub(r"\1\2:***@", text)
+    return _PASSWORD.sub(rf"\1\2:{_HIDDEN}@", text)
 
 
 def documentation_of(key: str) -> tuple[str, str]:
@@ -100,7 +103,9 @@ def documentation_of(key: str) -> tuple[str, str]:
 
 
 def as_toml(value: object) -> str:
-    """Write a value as TOML, without its password if it is a URL."""
+    """Write a value as TOML; a secret, or the password in a URL, is not shown."""
+    if isinstance(value, Secret):
+        return f'"{_HIDDEN}"'
     if isinstance(value, Networks):
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, str | Path):
@@ -152,17 +157,29 @@ def _convert(key: str, value: object, *, source: str, problems: list[str]) -> ob
         return msgspec.convert(value, kind, strict=False, dec_hook=_convert_special)
     except msgspec.ValidationError:
         _, expected = documentation_of(key)
-        shown = redact(str(value))
+        shown = _HIDDEN if _is_secret(kind) else redact(str(value))
         problems.append(f"{key} = {shown!r} ({source}): give {expected}")
         return None
 
 
-def _convert_special(kind: type, value: object) -> Path | Networks:
+def _is_secret(annotation: Any) -> bool:
+    return Secret in get_args(get_args(annotation)[0])
+
+
+def _convert_special(kind: type, value: object) -> Path | Networks | Secret:
     if kind is Networks:
         return _read_networks(value)
+    if kind is Secret:
+        return _read_secret(value)
     if kind is not Path or not isinstance(value, str) or not value:
         raise TypeError
     return Path(value).expanduser()
+
+
+def _read_secret(value: object) -> Secret:
+    if not isinstance(value, str) or len(value) < _MIN_SECRET_CHARS:
+        raise TypeError
+    return Secret(value)
 
 
 def _read_networks(value: object) -> Networks:
