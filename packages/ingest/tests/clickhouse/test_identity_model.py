@@ -146,7 +146,7 @@ keys = st.sampled_from(["score", "tags é", ""])
 operations_on_keys = st.dictionaries(
     st.sampled_from(OPERATIONS), st.dictionaries(keys, values, min_size=1), min_size=1
 ).map(lambda said: said | ({"unset": list(said["unset"])} if "unset" in said else {}))
-some_ids = st.sampled_from(["ada", "Ada", "anon", "bea", "carl", "é"])
+some_ids = st.sampled_from(["ada", "Ada", "anon", "bea", "é"])
 
 statements = st.builds(
     lambda name, distinct_id, said: {
@@ -196,10 +196,12 @@ ways = st.builds(make_way, link_names, st.integers(1, 12), st.integers(0, 13))
 
 
 @given(
-    events=st.lists(statements | group_statements | links, min_size=5, max_size=30),
+    events=st.lists(
+        statements | group_statements | links | links, min_size=9, max_size=30
+    ),
     way=ways,
     places=st.lists(
-        st.tuples(st.sampled_from([0, 1, 2, 1000]), st.uuids()),
+        st.tuples(st.sampled_from([0, 0, 1]), st.uuids()),
         min_size=43,
         max_size=43,
         unique_by=lambda place: place[1],
