@@ -118,7 +118,7 @@ class DataFiles:
             "root_domain": root_domain_cache_info(),
             "spam": tables.spam.cache_info(),
         }
-        if isinstance(tables.locator, GeoDatabase):
+        if isinstance(tables.locator, GeoDatabase | RegistryCountries):
             caches["place"] = tables.locator.cache_info()
         if isinstance(tables.data_centres, HostingNetworks):
             caches["data_centre"] = tables.data_centres.cache_info()

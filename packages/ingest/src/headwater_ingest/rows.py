@@ -101,8 +101,29 @@ class Rows(msgspec.Struct, array_like=True, frozen=True):
     varying: dict[str, list[Any]]
 
 
+class Row(msgspec.Struct, frozen=True):
+    """One row, made where one event makes a request of its own.
+
+    Attributes:
+        event_id: Its id, 16 bytes.
+        columns: Its other columns; one that is not there has its default.
+    """
+
+    event_id: bytes
+    columns: dict[str, Any]
+
+
 encode_rows: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 """Encodes `Rows` for the journal."""
+
+
+def encode_row(row: Row) -> bytes:
+    """Encodes one row as the only one of its `Rows`."""
+    return _encode_row(([row.event_id], row.columns, _NO_COLUMNS))
+
+
+_encode_row: Final = msgspec.msgpack.Encoder().encode
+_NO_COLUMNS: Final[dict[str, list[Any]]] = {}
 
 decode_rows: Final = msgspec.msgpack.Decoder(Rows).decode
 """Decodes what `encode_rows` made."""

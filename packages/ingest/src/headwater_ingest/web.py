@@ -106,7 +106,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     pipeline = WebPipeline(
         steps.ordered(),
         sessions=web.sessions,
-        buffer=JournalBuffer(journal, shared.gate, clock=clock),
+        buffer=JournalBuffer(journal, shared.gate),
         observe=metrics.observe_step,
     )
     return EventEndpoint(

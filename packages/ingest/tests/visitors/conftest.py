@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import pytest
@@ -43,11 +44,13 @@ class Visitors:
         previous: int | None = None,
         after_s: int = 0,
         is_engagement: bool = False,
-        facts: tuple[object, ...] = ("source", "Chrome"),
+        facts: Mapping[str, str | int] = MappingProxyType({"browser": "Chrome"}),
     ) -> Session | Reason:
         """Registers one event and returns a copy of its session, or why it has none."""
         self.now_s += after_s
-        visit = Visit(site_id, user_id, previous, self.now_s, is_engagement, facts)
+        visit = Visit(
+            site_id, user_id, previous, self.now_s, is_engagement, lambda: dict(facts)
+        )
         return _copy(self._runner.run(self.store.register(visit)))
 
     def visit_together(self, *user_ids: int) -> list[Session | Reason]:
@@ -61,7 +64,7 @@ class Visitors:
         return [_copy(each) for each in self._runner.run(gather())]
 
     def _visit_of(self, user_id: int) -> Visit:
-        return Visit(7, user_id, None, self.now_s, prolongs_only=False, facts=())
+        return Visit(7, user_id, None, self.now_s, prolongs_only=False, make_facts=dict)
 
 
 def _copy(session: Session | Reason) -> Session | Reason:

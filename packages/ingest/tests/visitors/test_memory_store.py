@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     OpenVisitors = Callable[..., Visitors]
 
-FACTS = ("Google", "", 12, "Chrome")
+FACTS: dict[str, str | int] = {"referrer_source": "Google", "city_geoname_id": 12}
 
 
 def memory(visitors: Visitors) -> MemorySessionStore:
@@ -77,14 +77,17 @@ def test_sources_of_many_characters_take_up_room_too(
     visitors = open_visitors(max_sessions=100)
 
     for user_id in range(1000):
-        visitors.visit(user_id, facts=(f"{user_id:04}" * 500,))
+        visitors.visit(user_id, facts={"referrer": f"{user_id:04}" * 500})
 
     assert len(memory(visitors)) <= 15
 
 
 def test_sessions_of_the_same_source_share_it(open_visitors: OpenVisitors) -> None:
     visitors = open_visitors()
-    sessions = [visitors.visit(each, facts=("a" * 9, each // 50)) for each in range(99)]
+    sessions = [
+        visitors.visit(each, facts={"city_geoname_id": each // 50})
+        for each in range(99)
+    ]
 
     assert len({id(each.facts) for each in sessions if isinstance(each, Session)}) == 2
 

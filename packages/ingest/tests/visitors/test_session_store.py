@@ -15,7 +15,8 @@ from headwater_schema.outcomes import Reason
 if TYPE_CHECKING:
     from packages.ingest.tests.visitors.conftest import Visitors
 
-GOOGLE, BING = ("Google", "Chrome", "", 5), ("Bing", "Firefox", "DE", 0)
+GOOGLE: dict[str, str | int] = {"referrer_source": "Google", "city_geoname_id": 5}
+BING: dict[str, str | int] = {"referrer_source": "Bing", "browser": "Firefox"}
 
 
 def opened(session: Session | Reason) -> Session:

@@ -52,10 +52,20 @@ class Locator(Protocol):
 
 
 class RegistryCountries:
-    """Tells countries by the records of the regional internet registries."""
+    """Tells countries by the records of the regional internet registries.
+
+    Its cache holds what it said last, in memory only.
+    """
+
+    def __init__(self) -> None:
+        self._cached = lru_cache(maxsize=4096)(self._locate)
+        self.cache_info = self._cached.cache_info
 
     def locate(self, ip: str) -> Place:
         """Returns the country of an address."""
+        return self._cached(ip)
+
+    def _locate(self, ip: str) -> Place:
         address = read_address(ip)
         if address is None:
             return NOWHERE

@@ -5,12 +5,11 @@ not need to know it.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from headwater_ingest.journal.entry import Entry, Receipt
-from headwater_ingest.rows import Rows, encode_rows
+from headwater_ingest.rows import Row, encode_row
 
 
 class RowJournal(Protocol):
@@ -30,18 +29,11 @@ class Quota(Protocol):
 class JournalBuffer:
     """Puts the rows of web events on disk."""
 
-    def __init__(
-        self,
-        journal: RowJournal,
-        quota: Quota,
-        *,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    ) -> None:
+    def __init__(self, journal: RowJournal, quota: Quota) -> None:
         self._journal = journal
         self._quota = quota
-        self._clock = clock
 
-    async def append(self, rows: Sequence[Rows]) -> None:
+    async def append(self, rows: Sequence[Row]) -> None:
         """Returns when all rows are on disk: one entry per site, in one commit.
 
         Raises:
@@ -52,21 +44,23 @@ class JournalBuffer:
             await self._journal.append(entries[0])
         else:
             await asyncio.gather(*map(self._journal.append, entries))
-        now_ms = self._clock()
-        for entry in entries:
-            self._quota.count_accepted(entry.site_id, entry.row_count, now_ms=now_ms)
+        for row in rows:
+            columns = row.columns
+            self._quota.count_accepted(
+                columns["site_id"], 1, now_ms=columns["received_at"]
+            )
 
 
 _NOT_REMEMBERED: Final = b""
 
 
-def _make_entry(rows: Rows) -> Entry:
+def _make_entry(row: Row) -> Entry:
     return Entry(
-        site_id=rows.constants["site_id"],
+        site_id=row.columns["site_id"],
         batch_id=_NOT_REMEMBERED,
-        event_ids=b"".join(each.bytes for each in rows.event_id),
-        rows=encode_rows(rows),
-        row_count=len(rows.event_id),
+        event_ids=row.event_id,
+        rows=encode_row(row),
+        row_count=1,
         answer=b"",
         ids_digest=b"",
     )

@@ -167,8 +167,10 @@ class EventEndpoint:
         self, fields: WebFields, scope: Scope, headers: _Headers
     ) -> WebRequest:
         peer = scope.get("client") or ("", 0)
+        now_ms = self._clock()
         return WebRequest(
-            received_at_ms=self._clock(),
+            received_at_ms=now_ms,
+            time_s=now_ms // 1000,
             fields=fields,
             user_agent=headers.get("user-agent", ""),
             hints=ClientHints.from_headers(headers),

@@ -42,6 +42,8 @@ _MAX_DOMAINS: Final = 100
 
 _MAX_CODE_POINTS: Final = 16 * MAX_NAME_CHARS
 _MAX_DIGITS: Final = 18
+_FORBIDDEN: Final = "data:"
+_NO_PROPS: Final[tuple[dict[str, str], int]] = ({}, 0)
 _NO_ENGAGEMENT: Final = (
     "engagement event requires a valid integer value for at least one of 'sd' or 'e' "
     "fields"
@@ -65,8 +67,11 @@ def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
     page = (read_hash_page if uses_hash else read_page)(url)
     if not page.pathname and "url" not in faults:
         faults["pathname"] = ["can't be blank"]
-    sent = _read_object(_first(body, "m", "meta", "p", "props"))
-    props, truncated = _read_props(sent, name=name, page=page, faults=faults)
+    sent = _first(body, "m", "meta")
+    sent = _read_object(_first(body, "p", "props") if sent is None else sent)
+    props, truncated = _NO_PROPS
+    if sent or name in _WITH_PATH:
+        props, truncated = _read_props(sent, name=name, page=page, faults=faults)
     if faults:
         return faults
     return WebFields(
@@ -84,12 +89,11 @@ def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
     )
 
 
-def _first(body: Mapping[str, Any], *names: str) -> Any:
-    for name in names:
-        value = body.get(name)
-        if value is not None and value is not False:
-            return value
-    return None
+def _first(body: Mapping[str, Any], name: str, other: str) -> Any:
+    value = body.get(name)
+    if value is None or value is False:
+        value = body.get(other)
+    return None if value is False else value
 
 
 def _read_name(value: object, faults: Faults) -> str:
@@ -121,9 +125,9 @@ def _count_characters(text: str) -> int:
 def _read_url(value: object, faults: Faults) -> str:
     if value is None:
         faults["url"] = ["is required"]
-    elif not isinstance(value, str) or len(value.encode()) > MAX_URL_BYTES:
+    elif not isinstance(value, str) or not _fits(value, MAX_URL_BYTES):
         faults["url"] = ["must be a valid url"]
-    elif split_url(value).scheme == "data":
+    elif value[: len(_FORBIDDEN)].lower() == _FORBIDDEN:
         faults["url"] = ["scheme is not allowed"]
     else:
         return value
@@ -132,10 +136,11 @@ def _read_url(value: object, faults: Faults) -> str:
 
 def _read_domains(value: object, url: str, faults: Faults) -> tuple[str, ...]:
     """Returns the domains, each once; without any, the host of the URL."""
-    if isinstance(value, str) and value.strip():
-        parts = value.strip().split(",")
-        names = [_clean_domain(part) for part in parts[:_MAX_DOMAINS]]
-        return tuple(dict.fromkeys(names))
+    if isinstance(value, str) and (text := value.strip()):
+        if "," not in text:
+            return (_clean_domain(text),)
+        parts = text.split(",", _MAX_DOMAINS)[:_MAX_DOMAINS]
+        return tuple(dict.fromkeys(map(_clean_domain, parts)))
     host = None if isinstance(value, str) else split_url(url).host
     if host is None:
         faults["domain"] = ["can't be blank"]
@@ -242,7 +247,11 @@ def _as_text(value: object) -> str:
 
 
 def _is_too_long(key: str, text: str) -> bool:
-    return (
-        len(key.encode()) > MAX_PROP_NAME_BYTES
-        or len(text.encode()) > MAX_PROP_VALUE_BYTES
-    )
+    return not (_fits(key, MAX_PROP_NAME_BYTES) and _fits(text, MAX_PROP_VALUE_BYTES))
+
+
+def _fits(text: str, max_bytes: int) -> bool:
+    """Whether a text has so few bytes, found out without making them if possible."""
+    if len(text) > max_bytes:
+        return False
+    return text.isascii() or len(text.encode()) <= max_bytes

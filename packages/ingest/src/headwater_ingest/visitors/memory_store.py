@@ -50,7 +50,7 @@ class MemorySessionStore:
         self._young: dict[int, Session] = {}
         self._old: dict[int, Session] = {}
         self._turns_at_s = clock_s() + MAX_GAP_S
-        self._facts: dict[Facts, Facts] = {}
+        self._facts: dict[tuple[object, ...], Facts] = {}
         self._fact_chars = 0
         self.evicted = 0
 
@@ -120,17 +120,18 @@ class MemorySessionStore:
         return session
 
     def _begin(self, visit: Visit) -> Session:
-        facts = self._share(visit.facts)
+        facts = self._share(visit.make_facts())
         session = Session(secrets.randbits(64), visit.user_id, visit.time_s, facts)
         self._young[_key(visit.site_id, visit.user_id)] = session
         return session
 
     def _share(self, facts: Facts) -> Facts:
         """Returns the one copy of some facts that this generation has."""
-        shared = self._facts.get(facts)
+        key = tuple(facts.items())
+        shared = self._facts.get(key)
         if shared is None:
-            shared = self._facts[facts] = facts
-            self._fact_chars += sum(len(each) for each in facts if type(each) is str)
+            shared = self._facts[key] = facts
+            self._fact_chars += sum(len(each) for _, each in key if type(each) is str)
         return shared
 
     def _turn_if_due(self) -> None:

@@ -5,18 +5,20 @@ first event decides where it came from and on which device it is; later events t
 over. Rows of sessions are not written: ClickHouse makes them from the events.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
+
+import msgspec
 
 MAX_GAP_S: Final = 30 * 60
 """A gap of exactly this length continues the session, anything longer ends it."""
 
-Facts = tuple[object, ...]
-"""What the first event of a session says for all of them: source, place, device."""
+Facts = dict[str, str | int]
+"""What the first event of a session says for all of them of source, place and device:
+columns of their rows, without those that are empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """An event that asks for its session.
 
     Attributes:
@@ -25,7 +27,7 @@ class Visit:
         previous_user_id: The same under yesterday's, for a visit over midnight.
         time_s: When it happened, epoch seconds.
         prolongs_only: It is an engagement: it belongs to an open session or nowhere.
-        facts: What it would say as the first event of a session.
+        make_facts: Returns what it would say as the first event of a session.
     """
 
     site_id: int
@@ -33,11 +35,10 @@ class Visit:
     previous_user_id: int | None
     time_s: int
     prolongs_only: bool
-    facts: Facts
+    make_facts: Callable[[], Facts]
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """An open session.
 
     Attributes:

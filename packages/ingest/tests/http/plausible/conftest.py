@@ -18,7 +18,7 @@ from headwater_ingest.enrich.geo import NOWHERE, Place
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.enrich.sources_file import packaged_sources
 from headwater_ingest.enrich.spam import SpamList
-from headwater_ingest.enrich.user_agent import Device
+from headwater_ingest.enrich.user_agent import Device, DeviceReader
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.routes import event_route
@@ -98,7 +98,7 @@ class Devices:
             return None
         if "Chrome/" not in user_agent:
             return Device("", "", "", "", "")
-        system = hints.platform.strip('"') or "Windows"
+        system = "Mac" if hints.platform == '"macOS"' else "Windows"
         return Device("Desktop", system, "10", "Chrome", "142.0")
 
 
@@ -141,6 +141,7 @@ class WebEdge:
     door: Door = field(default_factory=Door)
     salts: Salts = field(default_factory=Salts)
     places: Places = field(default_factory=Places)
+    devices: DeviceReader | Devices = field(default_factory=Devices)
     hosting: HostingRanges = field(default_factory=HostingRanges)
 
     def __post_init__(self) -> None:
@@ -150,7 +151,7 @@ class WebEdge:
             spam=SpamList(["spam.example"]),
             locator=self.places,
             data_centres=self.hosting,
-            devices=Devices(),
+            devices=self.devices,
             attributor=Attributor(packaged_sources()),
             rates={"USD": Decimal(1), "BRL": Decimal("0.7")},
         )
@@ -164,7 +165,7 @@ class WebEdge:
         pipeline = WebPipeline(
             steps.ordered(),
             sessions=self.sessions,
-            buffer=JournalBuffer(self.journal, self.gate, clock=lambda: self.now_ms),
+            buffer=JournalBuffer(self.journal, self.gate),
             observe=self.metrics.observe_step,
         )
         endpoint = EventEndpoint(
@@ -267,5 +268,5 @@ def web() -> WebEdge:
 
 @pytest.fixture(scope="session")
 def old_web() -> WebEdge:
-    """The same on a service that may have taken anything before."""
-    return WebEdge()
+    """The same on a service that may have taken anything before, with real agents."""
+    return WebEdge(devices=DeviceReader())

@@ -67,6 +67,12 @@ VALUES = st.sampled_from(
         *("203.0.113.7", "203.0.113.7:80", "[2001:db8::1]:80", ":::", "for=", "for=_x"),
         *('for="[2001:db8::1]:4711";proto=http', "unknown", "dc_ip", "Googlebot/2.1"),
         *('"Chromium";v="142", "Not_A Brand";v="99"', '"Windows"', '"\\', "?1", "0"),
+        *(
+            '"\0Brand";v="1\0"',
+            '"Opera";v="1\0.2"',
+            '"Model\0"',
+            "Mozilla/5.0 Chrome/9",
+        ),
         *("99999999999999999999", "-1", "*/*", "text/html", "POST"),
     ]
 )

@@ -260,7 +260,7 @@ def test_an_event_knows_its_place_device_and_source(web: WebEdge) -> None:
 def test_client_hints_reach_the_reader_of_devices(web: WebEdge) -> None:
     row = web.take({"sec-ch-ua-platform": '"macOS"', "sec-ch-ua": '"Chromium";v="142"'})
 
-    assert row["operating_system"] == "macOS"
+    assert row["operating_system"] == "Mac"
 
 
 def test_an_anonymous_network_has_no_place(web: WebEdge) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 
@@ -16,7 +17,7 @@ from headwater_ingest.pipeline.web.event import FACT_COLUMNS, WebEvent
 from headwater_ingest.pipeline.web.pipeline import Dropped, Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.pipeline.web.steps import WebSteps
-from headwater_ingest.rows import COLUMNS, Rows, encode_rows
+from headwater_ingest.rows import COLUMNS, Row, decode_rows, encode_row
 from headwater_ingest.sites.model import Site
 from headwater_ingest.telemetry.definitions import PIPELINE_STEPS
 from headwater_ingest.visitors.sessions import Session, Visit
@@ -42,6 +43,7 @@ def make_request(*domains: str, name: str = "pageview") -> WebRequest:
     )
     return WebRequest(
         received_at_ms=1_750_000_000_999,
+        time_s=1_750_000_000,
         fields=fields,
         user_agent="",
         hints=NO_HINTS,
@@ -66,9 +68,9 @@ class Parts:
     drops: dict[tuple[str, str], Reason] = field(default_factory=dict)
     visits: list[Visit] = field(default_factory=list)
     answer: Session | Reason = field(
-        default_factory=lambda: Session(5, 6, 1_750_000_000, ("",) * len(FACT_COLUMNS))
+        default_factory=lambda: Session(5, 6, 1_750_000_000, {})
     )
-    rows: list[list[Rows]] = field(default_factory=list)
+    rows: list[list[Row]] = field(default_factory=list)
     timed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class Parts:
         self.visits.append(visit)
         return self.answer
 
-    async def append(self, rows: Sequence[Rows]) -> None:
+    async def append(self, rows: Sequence[Row]) -> None:
         self.rows.append(list(rows))
 
     def _step(self, name: str, event: WebEvent) -> Reason | None:
@@ -124,7 +126,7 @@ def test_all_rows_of_a_request_are_buffered_at_once(parts: Parts) -> None:
     parts.run(make_request("a.example", "b.example"))
 
     ((first, second),) = parts.rows
-    assert (first.constants["site_id"], second.constants["site_id"]) == (1, 2)
+    assert (first.columns["site_id"], second.columns["site_id"]) == (1, 2)
     assert first.event_id != second.event_id
 
 
@@ -174,17 +176,16 @@ def test_only_an_engagement_merely_prolongs(
 
 
 def test_a_row_says_what_its_session_says(parts: Parts) -> None:
-    facts = [f"fact {name}" for name in FACT_COLUMNS]
-    parts.answer = Session(77, 88, 1_750_000_000, tuple(facts))
+    facts: dict[str, str | int] = {name: f"fact {name}" for name in FACT_COLUMNS}
+    parts.answer = Session(77, 88, 1_750_000_000, facts)
 
     parts.run(make_request("a.example"))
 
-    ((rows,),) = parts.rows
-    found = {name: rows.constants[name] for name in FACT_COLUMNS}
-    assert found == dict(zip(FACT_COLUMNS, facts, strict=True))
-    assert (rows.constants["session_id"], rows.constants["user_id"]) == (77, 88)
-    assert rows.constants["timestamp"] == 1_750_000_000_000
-    assert rows.constants["received_at"] == 1_750_000_000_999
+    ((row,),) = parts.rows
+    assert {name: row.columns[name] for name in FACT_COLUMNS} == facts
+    assert (row.columns["session_id"], row.columns["user_id"]) == (77, 88)
+    assert row.columns["timestamp"] == 1_750_000_000_000
+    assert row.columns["received_at"] == 1_750_000_000_999
 
 
 def test_a_row_has_columns_of_the_table_only(parts: Parts) -> None:
@@ -197,9 +198,17 @@ def test_a_row_has_columns_of_the_table_only(parts: Parts) -> None:
     )
     parts.run(make_request("a.example"))
 
-    ((rows,),) = parts.rows
-    assert {*rows.constants, "event_id"} <= {column.name for column in COLUMNS}
-    assert encode_rows(rows)
+    ((row,),) = parts.rows
+    assert {*row.columns, "event_id"} <= {column.name for column in COLUMNS}
+    assert decode_rows(encode_row(row)).event_id == [UUID(bytes=row.event_id)]
+
+
+def test_a_column_that_has_its_default_is_not_there(parts: Parts) -> None:
+    parts.run(make_request("a.example"))
+
+    ((row,),) = parts.rows
+    defaults = {column.name: column.default for column in COLUMNS}
+    assert not [name for name, value in row.columns.items() if value == defaults[name]]
 
 
 def test_one_event_in_64_is_timed_step_by_step(parts: Parts) -> None:

@@ -1,7 +1,8 @@
 """A web event on its way through the steps, for one site."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from headwater_ingest.enrich.attribution import Attribution
 from headwater_ingest.enrich.currency import NO_REVENUE, Revenue
@@ -17,8 +18,7 @@ FACT_COLUMNS: Final = (*Attribution._fields, *Place._fields, *Device._fields)
 _UNKNOWN: Final = Attribution("", "", "", "", "", "", "", "", "")
 
 
-@dataclass(slots=True)
-class WebEvent:
+class WebEvent(msgspec.Struct):
     """An event and what the steps have found out about it.
 
     Attributes:
@@ -43,7 +43,15 @@ class WebEvent:
     user_id: int = 0
     previous_user_id: int | None = None
 
-    @property
-    def facts(self) -> Facts:
-        """What it says as the first event of a session, in order of `FACT_COLUMNS`."""
-        return (*self.attribution, *self.place, *self.device)
+    def make_facts(self) -> Facts:
+        """Returns what it says as the first event of a session."""
+        values: tuple[str | int, ...] = (
+            *self.attribution,
+            *self.place,
+            *self.device,
+        )
+        return {
+            name: value
+            for name, value in zip(FACT_COLUMNS, values, strict=True)
+            if value
+        }

@@ -1,17 +1,17 @@
 """From a web request to rows: `build_and_buffer`, the one entry of the web pipeline."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final, Protocol
-from uuid import UUID
 
+import msgspec
 import uuid_utils
 
-from headwater_ingest.pipeline.web.event import FACT_COLUMNS, WebEvent
+from headwater_ingest.enrich.currency import NO_REVENUE, Revenue
+from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebRequest
 from headwater_ingest.pipeline.web.steps import Step
-from headwater_ingest.rows import Rows
+from headwater_ingest.rows import Row
 from headwater_ingest.visitors.sessions import Session, Visit
 from headwater_schema.outcomes import Reason
 
@@ -30,7 +30,7 @@ class SessionStore(Protocol):
 class Buffer(Protocol):
     """Where rows go; what it has taken is on disk."""
 
-    async def append(self, rows: Sequence[Rows]) -> None:
+    async def append(self, rows: Sequence[Row]) -> None:
         """Returns when the rows of a request are on disk."""
 
 
@@ -38,8 +38,7 @@ Observe = Callable[[str, float], object]
 """Is told the name of a step and its seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(msgspec.Struct, frozen=True):
     """An event that was left out.
 
     Attributes:
@@ -53,8 +52,7 @@ class Dropped:
     reason: Reason
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """What became of the events of a request, one per domain.
 
     Attributes:
@@ -63,8 +61,8 @@ class Result:
         missing_rates: Events whose revenue could not be converted.
     """
 
-    buffered: list[str] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
+    buffered: list[str] = []
+    dropped: list[Dropped] = []
     missing_rates: int = 0
 
 
@@ -96,7 +94,7 @@ class WebPipeline:
             if isinstance(session, Reason):
                 result.dropped.append(Dropped(_site_id(event), domain, session))
                 continue
-            rows.append(_make_rows(event, session))
+            rows.append(make_row(event, session))
             result.buffered.append(domain)
             result.missing_rates += event.revenue.lacks_rate
         if rows:
@@ -145,19 +143,18 @@ def _visit(event: WebEvent) -> Visit:
         event.previous_user_id,
         event.request.time_s,
         event.request.fields.name == ENGAGEMENT,
-        event.facts,
+        event.make_facts,
     )
 
 
-def _make_rows(event: WebEvent, session: Session) -> Rows:
-    """Makes the row of an event, with what its session says of source and device."""
+def make_row(event: WebEvent, session: Session) -> Row:
+    """Makes the row of an event, with what its session says of source and device.
+
+    A column that would have its default is left out: it costs nothing from here on.
+    """
     request, fields = event.request, event.request.fields
-    row: dict[str, Any] = {
-        name: value
-        for name, value in zip(FACT_COLUMNS, session.facts, strict=True)
-        if value
-    }
-    row |= {
+    columns: dict[str, Any] = {
+        **session.facts,
         "site_id": _site_id(event),
         "name": fields.name,
         "timestamp": request.time_s * 1000,
@@ -166,17 +163,23 @@ def _make_rows(event: WebEvent, session: Session) -> Rows:
         "session_id": session.id,
         "hostname": fields.page.hostname,
         "pathname": fields.page.pathname,
-        "props": fields.props,
-        "interactive": fields.is_interactive,
-        "scroll_depth": fields.scroll_depth,
-        "engagement_time": fields.engagement_time_ms,
     }
-    revenue = event.revenue
-    if revenue.source_amount is not None:
-        row |= {
-            "revenue_source_amount": revenue.source_amount,
-            "revenue_source_currency": revenue.source_currency,
-            "revenue_reporting_amount": revenue.reporting_amount,
-            "revenue_reporting_currency": revenue.reporting_currency,
-        }
-    return Rows([UUID(bytes=uuid_utils.uuid7().bytes)], row, {})
+    if fields.props:
+        columns["props"] = fields.props
+    if not fields.is_interactive:
+        columns["interactive"] = False
+    if fields.name == ENGAGEMENT:
+        columns["scroll_depth"] = fields.scroll_depth
+        columns["engagement_time"] = fields.engagement_time_ms
+    if event.revenue is not NO_REVENUE:
+        columns |= _revenue_columns(event.revenue)
+    return Row(uuid_utils.uuid7().bytes, columns)
+
+
+def _revenue_columns(revenue: Revenue) -> dict[str, Any]:
+    return {
+        "revenue_source_amount": revenue.source_amount,
+        "revenue_source_currency": revenue.source_currency,
+        "revenue_reporting_amount": revenue.reporting_amount,
+        "revenue_reporting_currency": revenue.reporting_currency,
+    }

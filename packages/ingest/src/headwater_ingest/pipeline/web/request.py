@@ -1,7 +1,8 @@
 """A web request that is understood: every field read, in range and of its type."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from headwater_ingest.enrich.address import Client
 from headwater_ingest.enrich.client_hints import ClientHints
@@ -12,9 +13,10 @@ ENGAGEMENT: Final = "engagement"
 """Name of the event that prolongs a session and never begins one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebFields:
+class WebFields(msgspec.Struct, frozen=True, kw_only=True):
     """What the body of a request says.
+
+    A Struct, because it takes 3 µs to make a frozen dataclass of so many fields.
 
     Attributes:
         name: The event's name.
@@ -43,12 +45,12 @@ class WebFields:
     engagement_time_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebRequest:
+class WebRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a browser, for one site or several.
 
     Attributes:
         received_at_ms: When it arrived.
+        time_s: When it happened: the same, cut to seconds.
         fields: What its body says.
         user_agent: As sent, maybe empty.
         hints: What the browser says of itself besides.
@@ -56,12 +58,8 @@ class WebRequest:
     """
 
     received_at_ms: int
+    time_s: int
     fields: WebFields
     user_agent: str
     hints: ClientHints
     client: Client
-
-    @property
-    def time_s(self) -> int:
-        """When it happened: the time of arrival, cut to seconds."""
-        return self.received_at_ms // 1000

@@ -1,0 +1,266 @@
+"""What an event of `/api/event` costs in the pipeline, step by step, everything warm.
+
+Measured is what lies between HTTP and the journal: the fields of the body, the client,
+the steps, the session, and the row as the journal takes it. The journal is a fake that
+takes everything at once. Each part is timed in a loop of its own over all requests, the
+whole in one loop: there, what a request needs has to be fetched from farther away, so
+the whole takes longer than the sum of its parts. It has to stay below 45 µs.
+
+    .venv/bin/python benchmarks/bench_web.py [--runs N] [--city FILE] [--asn FILE]
+"""
+
+import argparse
+import gc
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any, TypeVar
+
+import msgspec
+
+from headwater_ingest.data_files import DataFiles
+from headwater_ingest.enrich.address import read_client
+from headwater_ingest.enrich.client_hints import ClientHints
+from headwater_ingest.enrich.networks import NetworkSet
+from headwater_ingest.http.journal_buffer import JournalBuffer
+from headwater_ingest.http.plausible_body import read_object
+from headwater_ingest.http.plausible_fields import read_fields
+from headwater_ingest.journal.entry import Committed, Entry, Receipt
+from headwater_ingest.pipeline.web.event import WebEvent
+from headwater_ingest.pipeline.web.pipeline import WebPipeline, make_row
+from headwater_ingest.pipeline.web.request import WebFields, WebRequest
+from headwater_ingest.pipeline.web.steps import WebSteps
+from headwater_ingest.rows import Row
+from headwater_ingest.settings import Settings
+from headwater_ingest.sites.gatekeeper import Gatekeeper
+from headwater_ingest.sites.model import Site
+from headwater_ingest.sites.registry import SiteRegistry
+from headwater_ingest.sites.shields import Shields
+from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.salts import Salts
+from headwater_ingest.visitors.sessions import Session, Visit
+
+REQUESTS = 5_000
+VISITORS = 1_000
+PAGES = 500
+MUST_US = 45.0
+NOW_MS = 1_750_000_000_000
+
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/{n}.0.0.0 Safari/537.36"
+)
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_{n} like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.{n} Mobile/15E148 Safari/604.1"
+)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:{n}.0) Gecko/20100101 Firefox/{n}.0"
+REFERRERS = ("", "", "", "https://www.google.com/", "https://news.example/item?id={n}")
+TAGS = ("", "", "", "", "?utm_source=newsletter&utm_medium=email&utm_campaign=week{n}")
+
+T = TypeVar("T")
+Sent = tuple[Mapping[str, str], bytes]
+
+
+class ForgetfulJournal:
+    """Takes every entry and keeps none."""
+
+    async def append(self, _entry: Entry) -> Receipt:
+        """Is done at once."""
+        return Committed()
+
+
+class Node:
+    """All that lies between HTTP and the journal, as `serve` puts it together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = NetworkSet.parse(settings.trusted_proxies)
+        gate = Gatekeeper()
+        steps = WebSteps(
+            DataFiles(settings).enrichment,
+            sites=make_sites(),
+            gate=gate,
+            salts=Salts(),
+        )
+        self.steps = steps.ordered()
+        self.sessions = MemorySessionStore(
+            clock_s=time.monotonic, max_sessions=settings.max_sessions
+        )
+        self.buffer = JournalBuffer(ForgetfulJournal(), gate)
+        self.pipeline = WebPipeline(
+            self.steps,
+            sessions=self.sessions,
+            buffer=self.buffer,
+            observe=lambda _step, _seconds: None,
+        )
+
+    def read_fields(self, sent: Sent) -> WebFields:
+        """Reads what the body says."""
+        fields = read_fields(read_object(sent[1], sent[0]["content-type"]))
+        if not isinstance(fields, WebFields):
+            raise TypeError(fields)
+        return fields
+
+    def make_request(self, sent: Sent, fields: WebFields) -> WebRequest:
+        """Adds what the headers say."""
+        headers = sent[0]
+        return WebRequest(
+            received_at_ms=NOW_MS,
+            time_s=NOW_MS // 1000,
+            fields=fields,
+            user_agent=headers["user-agent"],
+            hints=ClientHints.from_headers(headers),
+            client=read_client(headers, "127.0.0.1", trusted=self._trusted),
+        )
+
+    def register(self, event: WebEvent) -> Session:
+        """Finds the session."""
+        session = run_at_once(self.sessions.register(visit_of(event)))
+        if not isinstance(session, Session):
+            raise TypeError(session)
+        return session
+
+    def append(self, row: Row) -> None:
+        """Hands the row to the journal."""
+        run_at_once(self.buffer.append([row]))
+
+    async def take(self, sent: Sent) -> None:
+        """Does all of it."""
+        request = self.make_request(sent, self.read_fields(sent))
+        await self.pipeline.build_and_buffer(request)
+
+
+def make_sites() -> SiteRegistry:
+    shields = Shields.from_rules(
+        addresses=["198.51.100.0/24", "2001:db8::/32"],
+        countries=["AQ", "BV"],
+        pages=["/internal/*", "/admin/*", "/preview"],
+        hostnames=["example.com", "*.example.com"],
+    )
+    sites = SiteRegistry()
+    site = Site(
+        1,
+        "example.com",
+        frozenset(),
+        shields=shields,
+        revenue_goals={"Purchase": "EUR"},
+        rate_limit=1_000_000_000,
+    )
+    sites.replace([site])
+    return sites
+
+
+def make_sent(chance: random.Random) -> Sequence[Sent]:
+    """Returns requests of some visitors on some pages, in random order."""
+    visitors = [make_headers(chance, number) for number in range(VISITORS)]
+    pages = [make_url(chance, number) for number in range(PAGES)]
+    sent = []
+    for _ in range(REQUESTS):
+        body: dict[str, object] = {
+            "n": chance.choice(["pageview", "pageview", "pageview", "Signup"]),
+            "u": chance.choice(pages),
+            "d": "example.com",
+            "r": chance.choice(REFERRERS).format(n=chance.randrange(50)),
+        }
+        if body["n"] == "Signup":
+            body["p"] = {"plan": "pro", "seats": 5, "trial": True}
+        sent.append((chance.choice(visitors), msgspec.json.encode(body)))
+    return sent
+
+
+def make_headers(chance: random.Random, number: int) -> dict[str, str]:
+    agent = chance.choice([CHROME, SAFARI, FIREFOX]).format(
+        n=chance.randrange(100, 145)
+    )
+    return {
+        "host": "example.com",
+        "content-type": "text/plain",
+        "user-agent": agent,
+        "accept": "*/*",
+        "accept-language": "en-GB,en;q=0.9",
+        "sec-ch-ua": '"Chromium";v="142", "Google Chrome";v="142"',
+        "sec-ch-ua-mobile": "?0",
+        "sec-ch-ua-platform": '"Windows"',
+        "x-forwarded-for": f"81.2.{number // 250}.{number % 250 + 1}",
+    }
+
+
+def make_url(chance: random.Random, number: int) -> str:
+    tags = chance.choice(TAGS).format(n=number % 52)
+    return f"https://www.example.com/articles/{number}/a-title-of-some-length{tags}"
+
+
+def visit_of(event: WebEvent) -> Visit:
+    return Visit(1, event.user_id, None, NOW_MS // 1000, False, event.make_facts)  # noqa: FBT003
+
+
+def run_at_once(call: Coroutine[Any, Any, T]) -> T:
+    """Runs what never waits."""
+    try:
+        call.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    raise RuntimeError("it waits for something")
+
+
+def time_whole(node: Node, sent: Sequence[Sent]) -> float:
+    """Returns µs of CPU per request."""
+    started = process_time()
+    for each in sent:
+        run_at_once(node.take(each))
+    return (process_time() - started) / len(sent) * 1e6
+
+
+def time_parts(node: Node, sent: Sequence[Sent]) -> dict[str, float]:
+    """Returns µs of CPU per request of each part."""
+    times: dict[str, float] = {}
+
+    def measure(part: str, call: Callable[..., T], *inputs: Iterable[Any]) -> list[T]:
+        started = process_time()
+        found = list(map(call, *inputs))
+        times[part] = (process_time() - started) / len(sent) * 1e6
+        return found
+
+    fields = measure("read fields", node.read_fields, sent)
+    requests = measure("read client", node.make_request, sent, fields)
+    events = [WebEvent(each, "example.com") for each in requests]
+    for name, step in node.steps:
+        measure(name, step, events)
+    sessions = measure("register_session", node.register, events)
+    rows = measure("make row", make_row, events, sessions)
+    measure("append to journal", node.append, rows)
+    return times
+
+
+def cell(values: Sequence[float]) -> str:
+    return f"{median(values):7.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--city", type=Path, help="a city database (.mmdb)")
+    parser.add_argument("--asn", type=Path, help="a database of networks (.mmdb)")
+    arguments = parser.parse_args()
+    node = Node(Settings(geoip_city_file=arguments.city, geoip_asn_file=arguments.asn))
+    sent = make_sent(random.Random(1))
+    time_whole(node, sent)
+    gc.collect()
+    gc.freeze()
+    wholes, parts = [], []
+    for _ in range(arguments.runs):
+        parts.append(time_parts(node, sent))
+        wholes.append(time_whole(node, sent))
+    print(f"{'µs of CPU per event':28}  median (min-max)")
+    for name in parts[0]:
+        print(f"{name:28}{cell([each[name] for each in parts])}")
+    print(f"{'sum of the parts':28}{cell([sum(each.values()) for each in parts])}")
+    print(f"{'the whole':28}{cell(wholes)}, to stay below {MUST_US:.0f}")
+
+
+if __name__ == "__main__":
+    main()
