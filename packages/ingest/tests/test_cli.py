@@ -9,6 +9,17 @@ from headwater_ingest import cli
 from headwater_ingest.cli import cli as commands
 from headwater_ingest.settings import Settings
 
+SITES_COMMANDS = (
+    "list",
+    "add",
+    "edit",
+    "remove",
+    "apply",
+    "export",
+    "rotate-key",
+    "release",
+)
+
 
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
@@ -28,7 +39,20 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["migrate"], ["doctor"], ["config"], ["clickhouse"]]
+    "command",
+    [
+        *(
+            [],
+            ["serve"],
+            ["migrate"],
+            ["doctor"],
+            ["config"],
+            ["clickhouse"],
+            ["sites"],
+        ),
+        *(["sites", command] for command in SITES_COMMANDS),
+    ],
+    ids=" ".join,
 )
 def test_every_command_explains_itself(command: list[str], runner: CliRunner) -> None:
     result = runner.invoke(commands, [*command, "--help"])

@@ -16,6 +16,8 @@ from headwater_ingest.journal import Entry, Journal
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
+from headwater_ingest.sites.known_sites import KnownSites
+from headwater_ingest.sites.record import SiteRecord
 
 NOWHERE = "clickhouse://127.0.0.1:1/headwater"  # a port that nobody listens on
 SITES = '[[site]]\ndomain = "a.example"\nwrite_key = "hw_0123456789abcdef"\n'
@@ -124,6 +126,18 @@ def test_sites_are_named_and_their_mistakes_fail(settings: Settings) -> None:
 
     settings.sites_path.write_text(SITES * 2)
     assert findings(settings)["sites"].level is Level.FAIL
+
+
+def test_sites_that_are_in_the_table_only_are_named(settings: Settings) -> None:
+    records = [SiteRecord(id=n, domain=f"{n}.example") for n in range(1, 8)]
+    KnownSites(tuple(records)).write(settings.data_dir)
+
+    assert findings(settings)["sites"] == Finding(
+        Level.OK,
+        "sites",
+        "1.example, 2.example, 3.example, 4.example, 5.example and 2 more in the table "
+        "of sites",
+    )
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ def test_a_node_that_must_not_get_traffic_is_not_ready(
     [
         (replace(HEALTHY, clickhouse_up=False), Degraded.CLICKHOUSE_AWAY),
         (replace(HEALTHY, schema_ready=False), Degraded.SCHEMA_PENDING),
+        (replace(HEALTHY, sites_stale=True), Degraded.SITES_STALE),
+        (replace(HEALTHY, salt_is_local=True), Degraded.LOCAL_SALT),
         (replace(HEALTHY, writer=WriterState(up=False)), Degraded.WRITER_DOWN),
         (
             replace(HEALTHY, writer=WriterState(up=True, is_rejected=True)),
