@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,10 +19,11 @@ from tests.conformance.compare import Findings
 from tests.conformance.seams import WITHOUT_SEAM, call
 from tests.conformance.service import Answer, Service
 
+_HALF = re.compile("[\ud800-\udfff]")
 _REPEATED = re.compile(r"<([0-9]+) x ([^<>]+)>")
 _STEP_KEYS = frozenset(
     {"method", "path", "headers", "body", "raw_body", "raw_body_template", "peer_ip"}
-    | {"delay_s", "at", "before", "flush_before", "concurrent", "t"}
+    | {"delay_s", "at", "before", "flush_before", "concurrent", "t", "note"}
 )
 
 
@@ -52,7 +54,10 @@ def judge(cases: Sequence[Case], service: Service) -> list[Verdict]:
             runs[index] = _drive(driven, service)
     stored = Stored.read(service)
     for index, run in runs.items():
-        check(run, stored)
+        try:
+            check(run, stored)
+        except (KeyError, TypeError, ValueError) as error:
+            run.findings.lines.append(f"cannot be compared: {error!r}")
         verdicts[index] = Verdict(cases[index], run.findings.lines)
     return [verdicts[index] for index in range(len(cases))]
 
@@ -100,22 +105,28 @@ def _drive(case: Case, service: Service) -> Run:
     """Sends the requests of a case."""
     site = dict(case["site"])
     others = site.pop("other_sites", None) or []
-    rates = site.pop("exchange_rates", None)
+    rates = _as_texts(site.pop("exchange_rates", None))
     sites = [site, *others]
     run = Run(case, [service.take_site_id() for _ in sites])
     steps = case.get("sequence") or [case["request"]]
     try:
-        setup = {"sites": sites, "ids": run.ids, "rates": rates}
-        service.command("begin", setup)
+        service.command("begin", {"sites": sites, "ids": run.ids, "rates": rates})
         before = _counters(service) if "telemetry" in case["expect"] else {}
         _send_all(run, steps, service)
         if "telemetry" in case["expect"]:
             now = _counters(service)
             run.counted = {key: now[key] - before.get(key, 0) for key in now}
         run.seen = service.command("seen")
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         run.findings.lines.append(f"cannot be run: {error!r}")
+        service.close()  # the next case begins with a new connection
     return run
+
+
+def _as_texts(rates: Mapping[str, Any] | None) -> dict[str, str] | None:
+    if rates is None:
+        return None
+    return {name: str(rate) for name, rate in rates.items()}
 
 
 def _send_all(run: Run, steps: Sequence[Mapping[str, Any]], service: Service) -> None:
@@ -167,7 +178,10 @@ def _read_change(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_body(step: Mapping[str, Any]) -> bytes:
     if "body" in step:
-        return json.dumps(step["body"], ensure_ascii=False).encode("utf-8")
+        text = json.dumps(step["body"], ensure_ascii=False)
+        # Half a character, which JSON can escape, has no other form.
+        is_whole = text.isascii() or not _HALF.search(text)
+        return text.encode() if is_whole else json.dumps(step["body"]).encode()
     if "raw_body_template" in step:
         text = _REPEATED.sub(
             lambda match: int(match[1]) * match[2], step["raw_body_template"]

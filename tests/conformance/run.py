@@ -1,13 +1,14 @@
 """Runs the conformance cases: `python -m tests.conformance.run [FILE.json]`.
 
-Without a file it runs those of the project. A failure is printed with what was expected
-and what there was; the last line counts, and the exit status follows.
+Without a file it runs those of the project, which lie in `cases/`. A failure is printed
+with what was expected and what there was; the last line counts, and the exit status
+follows.
 """
 
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.conformance.drive import Verdict, judge
 from tests.conformance.exceptions import read_exceptions
 from tests.conformance.service import running_service
 
-CASES = Path(__file__).with_name("cases") / "ingestion.json"
+CASES = Path(__file__).with_name("cases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,31 @@ class Report:
         return "\n".join((*skipped, *stale, *map(_describe, self.failed), self.summary))
 
 
-def run(path: Path = CASES) -> Report:
-    """Runs the cases of a file against a service that is started for them."""
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    cases = content["cases"]
-    places = content.get("meta", {}).get("geo_db", {}).get("records") or _own_places()
+def run(paths: Sequence[Path] = ()) -> Report:
+    """Runs the cases of some files against a service that is started for them.
+
+    Args:
+        paths: The files; none are those of the project. The first that describes places
+            decides where addresses are.
+    """
+    contents = read_cases(paths or project_files())
+    places = next(_find_places(contents), None) or _own_places()
     with (
         tempfile.TemporaryDirectory(prefix="headwater-conformance-") as directory,
         running_service(Path(directory), places) as service,
     ):
-        verdicts = judge(cases, service)
+        verdicts = judge([case for each in contents for case in each["cases"]], service)
     return sort(verdicts, read_exceptions())
+
+
+def project_files() -> list[Path]:
+    """Returns the files of cases that lie in the project."""
+    return sorted(CASES.glob("*.json"))
+
+
+def read_cases(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Returns the contents of files of cases."""
+    return [json.loads(path.read_text("utf-8")) for path in paths]
 
 
 def sort(verdicts: Sequence[Verdict], exceptions: Mapping[str, str]) -> Report:
@@ -79,10 +94,13 @@ def sort(verdicts: Sequence[Verdict], exceptions: Mapping[str, str]) -> Report:
 
 
 def _own_places() -> Mapping[str, Any]:
-    records: Mapping[str, Any] = json.loads(CASES.read_text("utf-8"))["meta"]["geo_db"][
-        "records"
-    ]
-    return records
+    return next(_find_places(read_cases(project_files())))
+
+
+def _find_places(contents: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for each in contents:
+        if records := each.get("meta", {}).get("geo_db", {}).get("records"):
+            yield records
 
 
 def _describe(verdict: Verdict) -> str:
@@ -92,9 +110,8 @@ def _describe(verdict: Verdict) -> str:
 
 
 def main() -> None:
-    """Runs the file that is named, or the project's."""
-    paths = [Path(name) for name in sys.argv[1:]] or [CASES]
-    report = run(paths[0])
+    """Runs the files that are named, or the project's."""
+    report = run([Path(name) for name in sys.argv[1:]])
     sys.stdout.write(f"{report.describe()}\n")
     sys.exit(1 if report.failed else 0)
 

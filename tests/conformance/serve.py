@@ -8,6 +8,7 @@ time pass, `GET /conformance/seen` tells what the pipeline got, and
 
 import asyncio
 import os
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ from tests.conformance.world import CaseSalts, Change, Seen, Setup, World, make_
 
 from headwater_ingest.app import make_application
 from headwater_ingest.data_files import DataFiles
+from headwater_ingest.enrich.currency import Rates
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
@@ -72,7 +74,8 @@ async def main() -> None:
         metrics.read_from(node.read)
         inner = make_application(settings, node, metrics, clock=lambda: world.now_ms)
         _watch_pipeline(inner, world)
-        server = HttpServer(_Outer(inner, _Control(node, world), world), sock)
+        control = _Control(node, world, node.web.files.enrichment.rates)
+        server = HttpServer(_Outer(inner, control, world), sock)
         await server.start()
         ServiceFile.describe(sock, os.getpid()).write(settings.data_dir)
         await lifecycle.wait_for_stop()
@@ -161,6 +164,7 @@ class _Control:
 
     node: Node
     world: World
+    rates: Rates
 
     async def answer(self, request: Request) -> Response:
         name, body = request.url.path.removeprefix(_PREFIX), await request.body()
@@ -181,8 +185,8 @@ class _Control:
         self.world.begin(setup.at)
         shared, tables = self.node.shared, self.node.web.files.enrichment
         shared.sites.replace(make_sites(setup, now_ms=self.world.now_ms))
-        if setup.rates is not None:
-            tables.rates = {name: Decimal(rate) for name, rate in setup.rates.items()}
+        rates = setup.rates
+        tables.rates = self.rates if rates is None else _read_rates(rates)
 
     async def _flush(self) -> Response:
         async with asyncio.timeout(_FLUSH_SECONDS):
@@ -190,6 +194,10 @@ class _Control:
             while (await self.node.journal.refresh()).rows_pending:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return JSONResponse({})
+
+
+def _read_rates(rates: Mapping[str, str]) -> Rates:
+    return {name: Decimal(rate) for name, rate in rates.items()}
 
 
 if __name__ == "__main__":
