@@ -24,7 +24,7 @@ from headwater_ingest.journal.entry import (
     Repeated,
     StoredAnswer,
 )
-from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
+from headwater_ingest.pipeline.native import NativeBatch, build_batch
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import encode_rows
 from headwater_ingest.sites.model import Site
@@ -127,7 +127,7 @@ class Intake:
         prepared = self._prepare(request)
         if isinstance(prepared, bytes):
             stored = await self._journal.stored_answer(prepared)
-            compared = self._compare(request, stored)
+            compared = self._compare(request, prepared, stored)
             if isinstance(compared, bytes):
                 return compared
             prepared = compared
@@ -140,24 +140,36 @@ class Intake:
             What to append; or the key of a batch that was taken before.
         """
         batch = self._understand(request)
-        key = _batch_key(batch)
+        (key,) = window_keys(batch.site_id, [batch.batch_id])
         if self._journal.seen_batch(key):
             return key
-        return _pack(batch, build_batch(batch, seen=self._journal.seen_events))
+        return self._build(batch, key)
 
     def _compare(
-        self, request: Request, stored: StoredAnswer | None
+        self, request: Request, key: bytes, stored: StoredAnswer | None
     ) -> _Prepared | bytes:
         """Holds a batch whose id is known against what was stored under that id.
 
         Returns:
             The answer, if it is the same batch; else what is new in it, to append.
         """
-        batch = self._understand(request)
-        built = build_batch(batch, seen=self._journal.seen_events)
-        if stored and stored.ids_digest == built.ids_digest:
+        prepared = self._build(self._understand(request), key)
+        if stored and stored.ids_digest == prepared.entry.ids_digest:
             return self._repeat(stored)
-        return _pack(batch, built)
+        return prepared
+
+    def _build(self, batch: NativeBatch, key: bytes) -> _Prepared:
+        built = build_batch(batch, seen=self._journal.seen_events)
+        entry = Entry(
+            site_id=batch.site_id,
+            batch_id=key,
+            event_ids=b"".join(built.keys),
+            rows=encode_rows(built.rows) if built.keys else b"",
+            row_count=len(built.keys),
+            answer=encode_json(built.result),
+            ids_digest=built.ids_digest,
+        )
+        return _Prepared(entry, batch.decoded.refused_properties)
 
     def _understand(self, request: Request) -> NativeBatch:
         headers = request.headers
@@ -218,23 +230,6 @@ class Intake:
         )
         for (outcome, reason), count in refused.items():
             self._metrics.count_events(outcome, count, reason)
-
-
-def _batch_key(batch: NativeBatch) -> bytes:
-    return window_keys(batch.site_id, [batch.batch_id])[0]
-
-
-def _pack(batch: NativeBatch, built: BuiltBatch) -> _Prepared:
-    entry = Entry(
-        site_id=batch.site_id,
-        batch_id=_batch_key(batch),
-        event_ids=b"".join(built.keys),
-        rows=encode_rows(built.rows) if built.keys else b"",
-        row_count=len(built.keys),
-        answer=encode_json(built.result),
-        ids_digest=built.ids_digest,
-    )
-    return _Prepared(entry, batch.decoded.refused_properties)
 
 
 def _wrap(result: bytes) -> bytes:
