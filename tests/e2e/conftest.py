@@ -118,6 +118,8 @@ def make_client(ledger: Ledger) -> Iterator[MakeClient]:
     clients: list[Client] = []
 
     def make(url: str, **options: Any) -> Client:
+        # After a failed round a client waits for its flush interval.
+        options = {"flush_interval": 0.5, **options}
         client = Client(KEY, url, transport=LedgerTransport(ledger, url), **options)
         clients.append(client)
         return client
