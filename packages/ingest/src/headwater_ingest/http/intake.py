@@ -15,7 +15,7 @@ import msgspec
 
 from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
 from headwater_ingest.http.body import Headers, inflate
-from headwater_ingest.http.keys import read_key
+from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
 from headwater_ingest.http.refusal import RequestRefusedError
 from headwater_ingest.journal.entry import (
     Entry,
@@ -176,6 +176,9 @@ class Intake:
         key = read_key(headers)
         site = self._find_site(key) if key else None
         body = inflate(request.body, headers.get(b"content-encoding", b""))
+        if site is None and len(body) > MAX_STRANGER_BYTES:
+            key = peek_key(body)
+            site = self._find_site(key)
         received_at_ms = self._clock()
         try:
             decoded = request.decode(headers, body, received_at_ms)
@@ -183,14 +186,14 @@ class Intake:
             _refuse(ErrorCode.MALFORMED_BODY, f"the body is not a batch: {error}")
         except TooLargeError as error:
             _refuse(ErrorCode.TOO_LARGE, str(error))
-        key = key or decoded.envelope.api_key
-        if not key:
-            _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
+        key = key or decoded.envelope.api_key or ""
         site = site or self._find_site(key)
         batch_id = decoded.envelope.batch_id or derive_batch_id(key, body)
         return NativeBatch(site.id, batch_id, decoded, received_at_ms)
 
-    def _find_site(self, key: str) -> Site:
+    def _find_site(self, key: str | None) -> Site:
+        if not key:
+            _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
         site = self._sites.by_key(key)
         if site is None:
             _refuse(
