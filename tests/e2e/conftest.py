@@ -35,8 +35,9 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     own = OwnClickHouse(processes, directory / "data")
     try:
         yield own.start()
+        processes.check_logs()
     finally:
-        own.kill()
+        processes.kill_all()
 
 
 @pytest.fixture
