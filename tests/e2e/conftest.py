@@ -109,6 +109,16 @@ def standing_database(_standing: Service) -> Database:
 
 
 @pytest.fixture
+def emptied_database(
+    standing_service: Service, standing_database: Database
+) -> Database:
+    """The same without the rows of other tests."""
+    standing_service.wait_until_written()
+    standing_database.query("TRUNCATE TABLE events")
+    return standing_database
+
+
+@pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
 
