@@ -71,7 +71,7 @@ def check_stored(
     """Checks that the events with ids of their own are stored whole."""
     rows = {str(row["event_id"]): row for row in edge.rows()}
     for event in events:
-        row = rows.get(event.get("event_id"))
+        row = rows.get(str(event.get("event_id")))
         if row is None or event["event_id"] in results:
             continue
         assert row["name"] == event["event"]

@@ -7,7 +7,7 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
 
@@ -30,7 +30,7 @@ from headwater_ingest.rows import encode_rows
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
-from headwater_schema.batch import BatchResult
+from headwater_schema.batch import BatchResult, EventResult
 from headwater_schema.codec import (
     DecodedBatch,
     MalformedBodyError,
@@ -114,24 +114,17 @@ class Intake:
             RequestRefusedError: Nothing of it was stored.
         """
         try:
-            return _wrap(await self._take(request))
-        except JournalClosedError as error:
-            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
-        except JournalFullError as error:
-            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
-        except JournalError:
-            # What it says is for the operator, who finds it in the log.
-            _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
-
-    async def _take(self, request: Request) -> bytes:
-        prepared = self._prepare(request)
-        if isinstance(prepared, bytes):
-            stored = await self._journal.stored_answer(prepared)
-            compared = self._compare(request, prepared, stored)
-            if isinstance(compared, bytes):
-                return compared
-            prepared = compared
-        return self._settle(prepared, await self._journal.append(prepared.entry))
+            prepared = self._prepare(request)
+            if isinstance(prepared, bytes):
+                stored = await self._journal.stored_answer(prepared)
+                compared = self._compare(request, prepared, stored)
+                if isinstance(compared, bytes):
+                    return _wrap(compared)
+                prepared = compared
+            receipt = await self._journal.append(prepared.entry)
+        except JournalError as error:
+            _refuse_for_now(error)
+        return _wrap(self._settle(prepared, receipt))
 
     def _prepare(self, request: Request) -> _Prepared | bytes:
         """Does all that can be done without waiting.
@@ -228,11 +221,24 @@ class Intake:
             self._metrics.count_events(Outcome.ACCEPTED, result.accepted)
         if result.duplicates:
             self._metrics.count_events(Outcome.DUPLICATE, result.duplicates)
-        refused = Counter(
-            (each.outcome, each.reason) for each in result.results.values()
-        )
-        for (outcome, reason), count in refused.items():
+        if result.results:
+            self._count_refused(result.results.values())
+
+    def _count_refused(self, results: Iterable[EventResult]) -> None:
+        counts = Counter((each.outcome, each.reason) for each in results)
+        for (outcome, reason), count in counts.items():
             self._metrics.count_events(outcome, count, reason)
+
+
+def _refuse_for_now(error: JournalError) -> NoReturn:
+    match error:
+        case JournalClosedError():
+            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
+        case JournalFullError():
+            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
+        case _:
+            # What it says is for the operator, who finds it in the log.
+            _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
 
 
 def _wrap(result: bytes) -> bytes:
