@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics(VERSION)
     async with AsyncExitStack() as stack:
         stack.enter_context(lifecycle.on_signals())
-        sock = stack.enter_context(listen(settings.host, settings.port))
+        sock = stack.enter_context(listen(settings.listen_host, settings.port))
         journal = await stack.enter_async_context(_open_journal(settings, metrics))
         sites = SiteRegistry()
         sites_file = await stack.enter_async_context(_open_sites(settings, sites))
