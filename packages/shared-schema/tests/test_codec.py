@@ -352,6 +352,16 @@ def test_batch_of_too_many_bytes_is_not_read(*, message_pack: bool) -> None:
         decode_batch(b" " * (MAX_BATCH_BYTES + 1), message_pack=message_pack)
 
 
+def test_limits_are_the_same_for_a_batch_with_a_bad_event() -> None:
+    largest = b'{"event":"e","distinct_id":"d","properties":{"x":"%b"}}'
+    largest %= b"x" * (MAX_EVENT_BYTES - len(largest) + 2)
+    assert len(largest) == MAX_EVENT_BYTES
+    others = [b"NaN"] + [b'{"event":"e","distinct_id":"d"}'] * (MAX_BATCH_EVENTS - 2)
+    decoded = decode_batch(b'{"events":[%b]}' % b",".join([largest, *others]))
+    assert len(decoded.events) == MAX_BATCH_EVENTS - 1
+    assert [refused.index for refused in decoded.refused] == [1]
+
+
 @pytest.mark.parametrize("event", [b"0", b'{"event":"e","distinct_id":"d"}', b"NaN"])
 @pytest.mark.parametrize("count", [MAX_BATCH_EVENTS + 1, 600_000])
 def test_batch_of_too_many_json_events_is_refused(event: bytes, count: int) -> None:
