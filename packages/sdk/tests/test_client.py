@@ -332,6 +332,7 @@ def test_shutdown_may_be_called_twice(
     assert client.shutdown() == settled()
     assert client.flush() == settled()
     assert transport.received.events == ["e"]
+    assert transport.closed == 1
 
 
 def test_shutdown_of_a_client_that_never_captured_starts_nothing(

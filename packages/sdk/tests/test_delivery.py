@@ -107,8 +107,26 @@ def test_news_are_the_first_event_and_the_one_that_makes_a_batch_due() -> None:
     for number in range(5):
         pending = state.pending
         state.take(event(number), 0)
-        news.append(state.has_news_since(pending))
+        news.append(state.has_news_since(pending, 1))
     assert news == [True, False, True, False, False]
+
+
+def test_event_that_fills_a_batch_by_its_bytes_is_news() -> None:
+    state = delivery(max_batch_bytes=1024)
+    news = []
+    for _ in range(4):
+        pending = state.pending
+        large = event(1, size=500)
+        state.take(large, 0)
+        news.append(state.has_news_since(pending, len(large)))
+    assert news[:2] == [True, True]
+    assert state.wait_s(0) == 0
+
+
+def test_pause_between_rounds_is_bounded_whatever_the_interval() -> None:
+    state = filled(3, max_retries=0, flush_interval=10**9)
+    state.conclude(state.next_batch(), AWAY, 0)
+    assert state.wait_s(0) == 60
 
 
 def test_backlog_goes_in_batches_of_at_most_the_cap() -> None:

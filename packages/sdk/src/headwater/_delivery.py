@@ -27,7 +27,7 @@ from headwater._errors import (
 )
 from headwater._queue import EventQueue, Ticket
 from headwater._results import Stats
-from headwater._retry import RetryPolicy, RetrySchedule
+from headwater._retry import MAX_BACKOFF_S, RetryPolicy, RetrySchedule
 from headwater._settings import Settings
 from headwater._verdict import Foreign, Refused, Taken, TryAgain, Verdict
 from headwater_schema.batch import EventResult
@@ -76,7 +76,9 @@ class Delivery:
             max_events=settings.max_queue_size, max_bytes=settings.max_queue_bytes
         )
         policy = RetryPolicy(
-            max_retries=settings.max_retries, round_pause_s=settings.flush_interval
+            max_retries=settings.max_retries,
+            # Who flushes by himself may have set an interval of years.
+            round_pause_s=min(settings.flush_interval, MAX_BACKOFF_S),
         )
         self._schedule = RetrySchedule(policy, random)
         self._trigger = settings.batch_trigger
@@ -99,13 +101,19 @@ class Delivery:
         """How many events are in no batch yet."""
         return self._queue.pending
 
-    def has_news_since(self, pending: int) -> bool:
+    def has_news_since(self, pending: int, size: int) -> bool:
         """Tells whether what came since then makes something due, now or later.
 
         Args:
             pending: How many events were pending then.
+            size: How many bytes have come since.
         """
-        return pending == 0 or pending < self._trigger <= self._queue.pending
+        pending_bytes = self._queue.pending_bytes
+        return (
+            pending == 0
+            or pending < self._trigger <= self._queue.pending
+            or pending_bytes - size < self._settings.max_batch_bytes <= pending_bytes
+        )
 
     @property
     def stats(self) -> Stats:
