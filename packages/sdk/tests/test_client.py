@@ -179,11 +179,13 @@ def test_few_events_are_sent_after_the_interval(
 def test_backlog_goes_in_capped_batches_in_order(
     make_client: ClientMaker, transport: MemoryTransport
 ) -> None:
+    transport.gate.clear()
     client = make_client(max_batch_events=40, flush_at=1000)
     for number in range(100):
         client.capture("d", str(number))
     assert client.queue_length == 100
-    assert client.flush() == settled(delivered=100)
+    transport.gate.set()
+    assert client.flush().queued == 0
     assert [len(names) for names in transport.received.names] == [40, 40, 20]
     assert transport.received.events == [str(number) for number in range(100)]
 
@@ -195,7 +197,7 @@ def test_batch_stays_within_its_bytes(
     for _ in range(20):
         client.capture("d", "e", {"text": "x" * 1000})
     client.flush()
-    assert {len(names) for names in transport.received.names} == {2, 3}
+    assert max(map(len, transport.received.names)) == 3
     assert max(transport.received.sizes) <= 4096
 
 

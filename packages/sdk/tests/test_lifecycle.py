@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -40,17 +41,21 @@ def client(url, **options):
 """
 
 
+# Coverage follows into new processes, where a lock of its own does not survive a fork.
+ENVIRONMENT = {name: text for name, text in os.environ.items() if "COV" not in name}
+
+
 def run(code: str, *arguments: str) -> tuple[int, float]:
     """Runs code in a new process; returns its status and what its exit took."""
     done = subprocess.run(
         [sys.executable, "-c", PROLOGUE + textwrap.dedent(code), *arguments],
         capture_output=True,
+        env=ENVIRONMENT,
         text=True,
         timeout=60,
         check=False,
     )
-    # Shown if the test fails.
-    print(done.stderr)
+    sys.stderr.write(done.stderr)
     lines = done.stdout.split()
     return done.returncode, float(lines[-1]) if lines else 0.0
 
