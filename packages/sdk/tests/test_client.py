@@ -298,11 +298,13 @@ def test_flush_inside_on_error_does_not_wait_for_itself(
 ) -> None:
     results: list[FlushResult] = []
     transport.answer(400)
+    transport.gate.clear()
     client: Client = make_client(
         max_batch_events=1, on_error=lambda *_: results.append(client.flush())
     )
     client.capture("d", "refused")
     client.capture("d", "waiting")
+    transport.gate.set()
     client.flush()
     assert results == [FlushResult(0, 0, 1, timed_out=True)]
 
