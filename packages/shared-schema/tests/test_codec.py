@@ -198,6 +198,7 @@ any_json = st.recursive(
     ),
     max_leaves=8,
 ).map(raw)
+# `<large>` stands for a text that is too large, and too large to be printed.
 odd_json = st.sampled_from(
     [
         b"[" * 5000 + b"]" * 5000,
@@ -207,7 +208,7 @@ odd_json = st.sampled_from(
         b'"\xff\xfe"',
         b'"raw \x01\n"',
         b'"brackets ]}[{ and \\" quotes \\\\"',
-        b'"' + b"x" * MAX_EVENT_BYTES + b'"',
+        b'"<large>"',
     ]
 )
 json_neighbours = st.one_of(
@@ -230,7 +231,7 @@ def test_good_json_events_are_kept_whatever_their_neighbours_are(
     good = encode_json(GOOD)
     sources = [good]
     for neighbour in neighbours:
-        sources += [neighbour, good]
+        sources += [neighbour.replace(b"<large>", b"x" * MAX_EVENT_BYTES), good]
     body = b'{"events":[%b]}' % b",".join(sources)
     assume(len(body) <= MAX_FORGIVEN_BYTES)
     decoded = decode_batch(body)
@@ -252,7 +253,7 @@ odd_message_pack = st.sampled_from(
         b"\xd4\x05\x00",
         b"\xc7\x0c\xff" + b"\0" * 4 + b"\x7f" + b"\xff" * 7,
         text_of(b"\xff\xfe"),
-        b"\xdb" + MAX_EVENT_BYTES.to_bytes(4, "big") + b"x" * MAX_EVENT_BYTES,
+        b"<large>",
         b"\x82\x01\xa1a\xff\xa1b",
         b"\x81\x91\x01\x01",
         b"\x81\x80\x01",
@@ -295,10 +296,12 @@ def test_good_message_pack_events_are_kept_whatever_their_neighbours_are(
     neighbours: list[bytes],
 ) -> None:
     good = encode_message_pack(GOOD)
+    large = b"\xdb" + MAX_EVENT_BYTES.to_bytes(4, "big") + b"x" * MAX_EVENT_BYTES
     sources = [good]
     for neighbour in neighbours:
-        sources += [neighbour, good]
+        sources += [neighbour.replace(b"<large>", large), good]
     body = b"\x81\xa6events" + bytes([0x90 + len(sources)]) + b"".join(sources)
+    assume(len(body) <= MAX_FORGIVEN_BYTES)
     decoded = decode_batch(body, message_pack=True)
     kept = dict(zip(decoded.indices, decoded.events, strict=True))
     for index in range(0, len(sources), 2):
@@ -335,6 +338,19 @@ def test_id_of_an_event_that_is_too_large_is_told() -> None:
         (refused,) = decode_batch(b'{"events":[%b]}' % event).refused
         assert refused.reason is Reason.EVENT_TOO_LARGE
         assert refused.event_id == UUID(ID)
+
+
+@pytest.mark.parametrize("event_id", [ID.encode(), b"no-uuid", b"\xff"])
+def test_events_that_are_too_large_leave_the_others_their_second_look(
+    event_id: bytes,
+) -> None:
+    text = b"x" * MAX_EVENT_BYTES
+    large = b'{"event_id":"%b","properties":{"a":"%b"}}' % (event_id, text)
+    odd = b'{"event":"e","distinct_id":"d","properties":{"a":"\\u0000"}}'
+    decoded = decode_batch(b'{"events":[%b]}' % b",".join([*[large] * 4, odd]))
+    assert decoded.indices == [4]
+    reasons = [refused.reason for refused in decoded.refused]
+    assert reasons == [Reason.EVENT_TOO_LARGE] * 4
 
 
 @pytest.mark.parametrize("event_id", ["no-uuid", "\ud800", 5, None, ["x"], {"a": ID}])

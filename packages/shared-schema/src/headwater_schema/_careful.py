@@ -138,10 +138,12 @@ class _CarefulDecoder:
     def _find_id(self, source: bytes) -> UUID | None:
         try:
             return self._form.identified(source).event_id
+        except ValidationError:
+            return None
         except NOT_PLAIN:
-            self._forgiven_bytes += len(source)
-            if self._forgiven_bytes > MAX_FORGIVEN_BYTES:
+            if self._forgiven_bytes + len(source) > MAX_FORGIVEN_BYTES:
                 return None
+        self._forgiven_bytes += len(source)
         try:
             field = self._form.reader.members(source)["event_id"]
             return msgspec.convert(self._form.reader.load(field), UUID)
