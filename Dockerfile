@@ -20,7 +20,7 @@ RUN groupadd --system --gid 10001 headwater \
 COPY --from=build /opt/headwater /opt/headwater
 ENV PATH=/opt/headwater/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    HEADWATER_HOST=0.0.0.0 \
+    HEADWATER_LISTEN_HOST=0.0.0.0 \
     HEADWATER_PORT=8080 \
     HEADWATER_DATA_DIR=/var/lib/headwater
 # By number, so that Kubernetes can see that it is not root.

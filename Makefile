@@ -61,4 +61,4 @@ down: ## Stop them; the data stays
 	docker compose down
 
 clean: ## Remove the virtual environment, caches and local data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist data && find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist data .headwater && find . -name __pycache__ -prune -exec rm -rf {} +

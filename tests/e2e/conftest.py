@@ -35,8 +35,9 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     own = OwnClickHouse(processes, directory / "data")
     try:
         yield own.start()
+        processes.check_logs()
     finally:
-        own.kill()
+        processes.kill_all()
 
 
 @pytest.fixture
@@ -108,6 +109,16 @@ def standing_database(_standing: Service) -> Database:
 
 
 @pytest.fixture
+def emptied_database(
+    standing_service: Service, standing_database: Database
+) -> Database:
+    """The same without the rows of other tests."""
+    standing_service.wait_until_written()
+    standing_database.query("TRUNCATE TABLE events")
+    return standing_database
+
+
+@pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
 
@@ -118,6 +129,8 @@ def make_client(ledger: Ledger) -> Iterator[MakeClient]:
     clients: list[Client] = []
 
     def make(url: str, **options: Any) -> Client:
+        # After a failed round a client waits for its flush interval.
+        options = {"flush_interval": 0.5, **options}
         client = Client(KEY, url, transport=LedgerTransport(ledger, url), **options)
         clients.append(client)
         return client

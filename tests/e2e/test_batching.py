@@ -7,7 +7,7 @@ import textwrap
 from tests.e2e.conftest import MakeClient
 from tests.e2e.support.clickhouse import Database
 from tests.e2e.support.ledger import Ledger
-from tests.e2e.support.processes import clean_environment
+from tests.e2e.support.processes import TRACEBACK, clean_environment
 from tests.e2e.support.service import KEY, Service
 from tests.e2e.support.waiting import wait_for
 
@@ -143,4 +143,5 @@ client = Client({KEY!r}, {service.url!r}, flush_interval={NEVER_S})
         check=False,
     )
     assert ended.returncode == code, ended.stderr
+    assert TRACEBACK not in ended.stderr
     return ended.stdout.split()

@@ -7,29 +7,18 @@ import pytest
 from tests.e2e.conftest import MakeClient, MakeService
 from tests.e2e.support.clickhouse import Database, OwnClickHouse, embedded_database
 from tests.e2e.support.ledger import Ledger
-from tests.e2e.support.load import Load, capture_numbered
+from tests.e2e.support.load import SETTLED_S, Load, capture_numbered, settle
 from tests.e2e.support.processes import Processes, find_child, is_alive
+from tests.e2e.support.proxy import ActBeforeAnswers, Proxy
 from tests.e2e.support.relay import Relay
 from tests.e2e.support.service import Service
 from tests.e2e.support.waiting import wait_for
-
-from headwater import Client
-
-SETTLED_S = 40
 
 
 @pytest.fixture
 def own_clickhouse(processes: Processes, tmp_path: Path) -> OwnClickHouse:
     """A ClickHouse that nobody else uses, so that it may be killed."""
     return OwnClickHouse(processes, tmp_path / "clickhouse")
-
-
-def settle(client: Client, ledger: Ledger, database: Database) -> None:
-    """Delivers what is queued, and asserts that each event is stored once."""
-    assert client.flush(timeout=SETTLED_S).queued == 0
-    database.wait_for_rows(len(ledger.sent), timeout_s=SETTLED_S)
-    ledger.check_all_stored(database.stored_ids())
-    assert client.stats().lost == {}
 
 
 def assert_order_is_kept(database: Database) -> None:
@@ -120,10 +109,29 @@ def test_kill_9_of_the_service_with_many_requests_under_way(
             service.start()
     for client in clients:
         assert client.flush(timeout=SETTLED_S).queued == 0
+        assert client.stats().lost == {}
+    settle(clients[0], ledger, database)
 
-    database.wait_for_rows(len(ledger.sent), timeout_s=SETTLED_S)
-    ledger.check_all_stored(database.stored_ids())
     assert sorted(ledger.acknowledged) == sorted(ledger.sent)
+
+
+def test_kill_9_of_the_service_between_the_disk_and_the_answer(
+    service: Service, database: Database, make_client: MakeClient, ledger: Ledger
+) -> None:
+    def kill_and_start() -> None:
+        service.kill()
+        service.start()
+
+    behaviour = ActBeforeAnswers(kill_and_start, times=3)
+    database.keep_copies()
+    with Proxy(service.port, behaviour) as proxy:
+        client = make_client(proxy.url, max_batch_events=100)
+        capture_numbered(client, ledger, count=500)
+        settle(client, ledger, database)
+
+    assert len(behaviour.lost) == 3
+    assert service.duplicates == 100, "the last batch that was sent again"
+    ledger.check_acknowledged()
 
 
 def test_what_was_acknowledged_before_a_kill_9_is_stored_after_it(
@@ -163,6 +171,44 @@ def test_kill_9_of_the_writer_under_load(
 
     ledger.check_acknowledged()
     assert service.ready_status() == 200
+
+
+@pytest.mark.parametrize("victim", ["connection", "writer", "service"])
+def test_whoever_dies_between_an_insert_and_its_answer_inserts_nothing_twice(
+    make_service: MakeService,
+    database: Database,
+    make_client: MakeClient,
+    ledger: Ledger,
+    victim: str,
+) -> None:
+    with Relay(database.address) as relay:
+        service = make_service(database.at(relay.port).url)
+        service.start()
+        database.keep_copies()
+        client = make_client(service.url)
+        kill = {
+            "connection": lambda: None,
+            "writer": service.kill_writer,
+            "service": service.kill,
+        }[victim]
+        stored: list[int] = []
+
+        def lose() -> None:
+            stored.append(len(database.stored_ids()))
+            kill()
+
+        for lost in range(1, 3):
+            relay.lose_next_answer(then=lose)
+            capture_numbered(client, ledger, count=300)
+            assert client.flush().delivered == 300
+            wait_for_lost_answers(relay, lost)
+            if victim == "service":
+                service.start()
+            wait_for_metric(service, "headwater_journal_pending_rows", 0)
+        capture_numbered(client, ledger, count=10)
+        settle(client, ledger, database)
+
+    assert stored == [300, 600], "it was the answer that was lost, not the INSERT"
 
 
 def test_kill_9_of_the_embedded_clickhouse_under_load(
@@ -275,5 +321,13 @@ def wait_for_degraded(service: Service, *reasons: str) -> None:
     )
 
 
+def wait_for_lost_answers(relay: Relay, count: int) -> None:
+    wait_for(lambda: relay.answers_lost == count, what=f"lost answer {count}")
+
+
 def wait_for_metric(service: Service, name: str, value: float) -> None:
-    wait_for(lambda: service.metric(name) == value, what=f"{name} {value}")
+    wait_for(
+        lambda: service.metric(name) == value,
+        what=f"{name} {value}",
+        timeout_s=SETTLED_S,
+    )

@@ -101,9 +101,9 @@ def deliver(client: Client, database: Database, *, events: int) -> None:
 
 
 def test_every_field_of_an_event_arrives_in_its_column(
-    service: Service, database: Database, make_client: MakeClient
+    standing_service: Service, emptied_database: Database, make_client: MakeClient
 ) -> None:
-    client = make_client(service.url)
+    client = make_client(standing_service.url)
     began = datetime.now(UTC)
     client.capture(
         "user-1",
@@ -113,9 +113,9 @@ def test_every_field_of_an_event_arrives_in_its_column(
         timestamp=WHEN,
         event_id=ID,
     )
-    deliver(client, database, events=1)
+    deliver(client, emptied_database, events=1)
 
-    [row] = database.rows()
+    [row] = emptied_database.rows()
     # The server's milliseconds are cut.
     assert began - timedelta(milliseconds=1) <= row.pop("received_at") <= now()
     assert json.loads(row.pop("properties")) == {
@@ -131,12 +131,12 @@ def test_every_field_of_an_event_arrives_in_its_column(
         "address": {"city": "Oslo", "zip": 150},
     }
     assert row == DEFAULTS | {
-        "site_id": derived_site_id(database),
+        "site_id": derived_site_id(emptied_database),
         "event_id": UUID(ID),
         "name": "order_completed",
         "timestamp": WHEN,
-        "user_id": siphash(database, "user-1"),
-        "session_id": siphash(database, "session-1"),
+        "user_id": siphash(emptied_database, "user-1"),
+        "session_id": siphash(emptied_database, "session-1"),
         "distinct_id": "user-1",
         "hostname": "example.com",
         "pathname": "/café/menu",
@@ -148,15 +148,15 @@ def test_every_field_of_an_event_arrives_in_its_column(
 
 
 def test_ids_are_hashed_as_clickhouse_itself_hashes_them(
-    service: Service, database: Database, make_client: MakeClient
+    standing_service: Service, emptied_database: Database, make_client: MakeClient
 ) -> None:
-    client = make_client(service.url)
+    client = make_client(standing_service.url)
     people = ["a", "user-1", "Жанна", "x" * 512, "0"]
     for person in people:
         client.capture(person, "seen", {"$session_id": f"s {person}"[:200]})
-    deliver(client, database, events=len(people))
+    deliver(client, emptied_database, events=len(people))
 
-    checked = database.query(
+    checked = emptied_database.query(
         "SELECT count(), countIf(user_id = sipHash64(distinct_id)), "
         "countIf(session_id = sipHash64(props['$session_id'])) FROM events"
     )
@@ -164,13 +164,13 @@ def test_ids_are_hashed_as_clickhouse_itself_hashes_them(
 
 
 def test_properties_are_sorted_and_found_by_the_alias_columns(
-    service: Service, database: Database, make_client: MakeClient
+    standing_service: Service, emptied_database: Database, make_client: MakeClient
 ) -> None:
-    client = make_client(service.url)
+    client = make_client(standing_service.url)
     client.capture("u", "e", {"b": 2, "a": 1, "Z": 0, "é": 3})
-    deliver(client, database, events=1)
+    deliver(client, emptied_database, events=1)
 
-    [(keys, values, properties)] = database.query(
+    [(keys, values, properties)] = emptied_database.query(
         "SELECT `meta.key`, `meta.value`, properties FROM events"
     )
     assert (keys, values) == (["Z", "a", "b", "é"], ["0", "1", "2", "3"])
@@ -200,15 +200,15 @@ def test_no_address_and_no_agent_is_stored_anywhere(
 
 
 def test_statements_about_people_and_groups_are_stored_as_events(
-    service: Service, database: Database, make_client: MakeClient
+    standing_service: Service, emptied_database: Database, make_client: MakeClient
 ) -> None:
-    client = make_client(service.url)
+    client = make_client(standing_service.url)
     client.identify("ada", {"plan": "pro"}, set_once={"first_seen": "2026-01-01"})
     client.group_identify("company", "acme", {"seats": 50})
     client.alias("ada", "anonymous-7")
-    deliver(client, database, events=3)
+    deliver(client, emptied_database, events=3)
 
-    assert statements(database) == {
+    assert statements(emptied_database) == {
         "$identify": (
             "ada",
             {"$set": {"plan": "pro"}, "$set_once": {"first_seen": "2026-01-01"}},
@@ -226,15 +226,15 @@ def test_statements_about_people_and_groups_are_stored_as_events(
 
 
 def test_an_event_without_properties_has_an_empty_row(
-    service: Service, database: Database, make_client: MakeClient
+    standing_service: Service, emptied_database: Database, make_client: MakeClient
 ) -> None:
-    client = make_client(service.url)
+    client = make_client(standing_service.url)
     before = now()
     client.capture("user-1", "ping")
     after = now()
-    deliver(client, database, events=1)
+    deliver(client, emptied_database, events=1)
 
-    [row] = database.rows()
+    [row] = emptied_database.rows()
     assert (row["props"], row["properties"], row["groups"]) == ({}, "", {})
     assert (row["session_id"], row["hostname"], row["pathname"]) == (0, "", "")
     assert before - timedelta(milliseconds=1) <= row["timestamp"] <= after

@@ -84,14 +84,14 @@ def test_networks_that_are_none_are_named(text: str) -> None:
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    file = write(tmp_path, 'port = 1\nhost = "::1"\n')
+    file = write(tmp_path, 'port = 1\nlisten_host = "::1"\n')
 
     loaded = load_settings({"HEADWATER_PORT": "2"}, file)
 
-    assert (loaded.values.port, loaded.values.host) == (2, "::1")
+    assert (loaded.values.port, loaded.values.listen_host) == (2, "::1")
     assert loaded.sources == {
         "port": "environment HEADWATER_PORT",
-        "host": f"file {file}",
+        "listen_host": f"file {file}",
     }
 
 
@@ -131,7 +131,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name,value,expected",
     [
-        ("HOST", "http://localhost:8080", "a host name or an address"),
+        ("LISTEN_HOST", "http://localhost:8080", "a host name or an address"),
         ("BLOCK_SECONDS", "nan", "seconds from 0.01 to 3600"),
         ("NOT_READY_SECONDS", "-1", "seconds from 0 to 3600"),
         ("CLICKHOUSE_URL", "http://host", "`embedded` or `clickhouse://"),
@@ -195,7 +195,7 @@ def test_what_is_shown_is_toml_with_the_source_of_each_value() -> None:
     assert table["sites_file"] == "data/sites.toml"
     port, host = (
         next(line for line in shown.splitlines() if line.startswith(key))
-        for key in ("port", "host")
+        for key in ("port", "listen_host")
     )
     assert port.endswith("# environment HEADWATER_PORT")
     assert host.endswith("# default")

@@ -82,7 +82,11 @@ class MemoryTransport:
         self.gate = threading.Event()
         self.gate.set()
         self.attempts = 0
-        self.is_closed = False
+        self.closed = 0
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.closed)
 
     def fail(self, times: int) -> None:
         """Makes the next requests fail on the way."""
@@ -102,7 +106,7 @@ class MemoryTransport:
         return answer
 
     def close(self) -> None:
-        self.is_closed = True
+        self.closed += 1
 
 
 @dataclass(frozen=True)

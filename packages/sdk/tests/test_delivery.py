@@ -107,8 +107,26 @@ def test_news_are_the_first_event_and_the_one_that_makes_a_batch_due() -> None:
     for number in range(5):
         pending = state.pending
         state.take(event(number), 0)
-        news.append(state.has_news_since(pending))
+        news.append(state.has_news_since(pending, 1))
     assert news == [True, False, True, False, False]
+
+
+def test_event_that_fills_a_batch_by_its_bytes_is_news() -> None:
+    state = delivery(max_batch_bytes=1024)
+    news = []
+    for _ in range(4):
+        pending = state.pending
+        large = event(1, size=500)
+        state.take(large, 0)
+        news.append(state.has_news_since(pending, len(large)))
+    assert news[:2] == [True, True]
+    assert state.wait_s(0) == 0
+
+
+def test_pause_between_rounds_is_bounded_whatever_the_interval() -> None:
+    state = filled(3, max_retries=0, flush_interval=10**9)
+    state.conclude(state.next_batch(), AWAY, 0)
+    assert state.wait_s(0) == 60
 
 
 def test_backlog_goes_in_batches_of_at_most_the_cap() -> None:
@@ -216,8 +234,8 @@ def test_events_refused_one_by_one_are_reported_with_the_reasons_of_the_server()
     errors = [report.error for report in reports]
     assert all(isinstance(error, EventRefusedError) for error in errors)
     assert [str(error) for error in errors] == [
-        "the server refused an event: dropped, throttle ",
-        "the server refused an event: invalid, blocked_id it is 'null'",
+        "the server refused an event as dropped: throttle",
+        "the server refused an event as invalid: blocked_id, it is 'null'",
     ]
     assert [list(report.events) for report in reports] == [
         [event(0), event(3)],
@@ -226,6 +244,16 @@ def test_events_refused_one_by_one_are_reported_with_the_reasons_of_the_server()
     assert (ticket.delivered, ticket.lost) == (1, 3)
     assert state.stats.lost == {LossReason.EVENT_REFUSED: 3}
     assert state.stats.delivered == 1
+
+
+def test_results_that_are_no_refusals_cost_nothing() -> None:
+    state = filled(2)
+    results = {
+        "id 0": EventResult("duplicate", ""),
+        "id 1": EventResult("accepted", ""),
+    }
+    assert state.conclude(state.next_batch(), Taken(results), 0) == []
+    assert state.stats.delivered == 2
 
 
 def test_id_that_a_batch_repeats_stands_for_its_first_event() -> None:
@@ -281,6 +309,16 @@ def test_stranger_that_answers_gets_one_round_and_the_next_batch_goes_on() -> No
     assert "is the host right" in str(report.error)
     assert state.stats.lost == {LossReason.UNCONFIRMED: 4}
     assert state.next_batch().events == (event(4),)
+
+
+def test_stranger_that_answers_does_not_end_an_outage() -> None:
+    state = filled(5, max_retries=0)
+    batch = state.next_batch()
+    state.conclude(batch, AWAY, 0)
+    state.conclude(batch, PORTAL, 5)
+    assert state.is_failing
+    state.conclude(state.next_batch(), WRONG_KEY, 10)
+    assert not state.is_failing
 
 
 def test_overflow_drops_the_oldest_and_reports_it() -> None:

@@ -323,7 +323,7 @@ def test_impossible_url_is_an_error_of_the_transport(url: str) -> None:
 def test_endless_answer_is_read_to_a_limit_only(
     monkeypatch: pytest.MonkeyPatch, server: ScriptedServer, scripted: Answering
 ) -> None:
-    monkeypatch.setattr("headwater._transport._MAX_ANSWER_BYTES", 10)
+    monkeypatch.setattr("headwater._http._MAX_ANSWER_BYTES", 10)
     server.script.append(scripted(body=b"x" * 10_000_000))
     transport = HttpTransport(server.url, 5)
     body = b'{"events":[]}'

@@ -30,6 +30,7 @@ def build(**options: Any) -> None:
         ("host", "https://host/#top"),
         ("host", "https://two words"),
         ("host", "https://[half"),
+        ("host", "https://user:password@host"),
         ("flush_at", 0),
         ("flush_at", 1.5),
         ("flush_at", True),

@@ -1,5 +1,7 @@
 """Each answer of a server leads to one verdict."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,8 @@ from headwater import Response
 from headwater._verdict import Foreign, Refused, Taken, TryAgain, Verdict, judge
 from headwater_schema.batch import Answer, BatchResult, ErrorAnswer, EventResult
 from headwater_schema.outcomes import ErrorCode
+
+GOLDEN = Path(__file__).parents[2] / "shared-schema/golden/answers"
 
 
 def verdict_on(
@@ -98,3 +102,26 @@ def test_wait_that_the_server_asks_for_is_kept() -> None:
 @given(status=st.integers(100, 999), body=st.binary(max_size=50))
 def test_any_answer_gets_a_verdict(status: int, body: bytes) -> None:
     assert isinstance(verdict_on(status, body), Taken | TryAgain | Refused | Foreign)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in GOLDEN.glob("*.json") if "expected" not in path.name],
+    ids=lambda path: path.stem,
+)
+def test_golden_answers_are_understood(path: Path) -> None:
+    expected = msgspec.json.decode(path.with_suffix(".expected.json").read_bytes())
+    body = path.read_bytes()
+    match expected["kind"]:
+        case "answer":
+            results = expected["decoded"]["data"]["results"]
+            assert verdict_on(200, body) == Taken(
+                msgspec.convert(results, dict[str, EventResult])
+            )
+        case "error":
+            error = expected["decoded"]["error"]
+            assert verdict_on(401, body) == Refused(
+                401, error["code"], error["message"], is_too_large=False
+            )
+        case _:
+            assert isinstance(verdict_on(200, body), Foreign)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headwater_schema._careful import decode_carefully
@@ -30,6 +30,7 @@ from headwater_schema.limits import (
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
     MAX_EVENT_BYTES,
+    MAX_FORGIVEN_BYTES,
 )
 from headwater_schema.outcomes import Reason
 
@@ -197,6 +198,7 @@ any_json = st.recursive(
     ),
     max_leaves=8,
 ).map(raw)
+# `<large>` stands for a text that is too large, and too large to be printed.
 odd_json = st.sampled_from(
     [
         b"[" * 5000 + b"]" * 5000,
@@ -206,7 +208,7 @@ odd_json = st.sampled_from(
         b'"\xff\xfe"',
         b'"raw \x01\n"',
         b'"brackets ]}[{ and \\" quotes \\\\"',
-        b'"' + b"x" * MAX_EVENT_BYTES + b'"',
+        b'"<large>"',
     ]
 )
 json_neighbours = st.one_of(
@@ -229,8 +231,10 @@ def test_good_json_events_are_kept_whatever_their_neighbours_are(
     good = encode_json(GOOD)
     sources = [good]
     for neighbour in neighbours:
-        sources += [neighbour, good]
-    decoded = decode_batch(b'{"events":[%b]}' % b",".join(sources))
+        sources += [neighbour.replace(b"<large>", b"x" * MAX_EVENT_BYTES), good]
+    body = b'{"events":[%b]}' % b",".join(sources)
+    assume(len(body) <= MAX_FORGIVEN_BYTES)
+    decoded = decode_batch(body)
     kept = dict(zip(decoded.indices, decoded.events, strict=True))
     for index in range(0, len(sources), 2):
         assert kept[index] == Event("good", "user-1", properties={"n": 1})
@@ -249,7 +253,7 @@ odd_message_pack = st.sampled_from(
         b"\xd4\x05\x00",
         b"\xc7\x0c\xff" + b"\0" * 4 + b"\x7f" + b"\xff" * 7,
         text_of(b"\xff\xfe"),
-        b"\xdb" + MAX_EVENT_BYTES.to_bytes(4, "big") + b"x" * MAX_EVENT_BYTES,
+        b"<large>",
         b"\x82\x01\xa1a\xff\xa1b",
         b"\x81\x91\x01\x01",
         b"\x81\x80\x01",
@@ -292,10 +296,12 @@ def test_good_message_pack_events_are_kept_whatever_their_neighbours_are(
     neighbours: list[bytes],
 ) -> None:
     good = encode_message_pack(GOOD)
+    large = b"\xdb" + MAX_EVENT_BYTES.to_bytes(4, "big") + b"x" * MAX_EVENT_BYTES
     sources = [good]
     for neighbour in neighbours:
-        sources += [neighbour, good]
+        sources += [neighbour.replace(b"<large>", large), good]
     body = b"\x81\xa6events" + bytes([0x90 + len(sources)]) + b"".join(sources)
+    assume(len(body) <= MAX_FORGIVEN_BYTES)
     decoded = decode_batch(body, message_pack=True)
     kept = dict(zip(decoded.indices, decoded.events, strict=True))
     for index in range(0, len(sources), 2):
@@ -334,6 +340,19 @@ def test_id_of_an_event_that_is_too_large_is_told() -> None:
         assert refused.event_id == UUID(ID)
 
 
+@pytest.mark.parametrize("event_id", [ID.encode(), b"no-uuid", b"\xff"])
+def test_events_that_are_too_large_leave_the_others_their_second_look(
+    event_id: bytes,
+) -> None:
+    text = b"x" * MAX_EVENT_BYTES
+    large = b'{"event_id":"%b","properties":{"a":"%b"}}' % (event_id, text)
+    odd = b'{"event":"e","distinct_id":"d","properties":{"a":"\\u0000"}}'
+    decoded = decode_batch(b'{"events":[%b]}' % b",".join([*[large] * 4, odd]))
+    assert decoded.indices == [4]
+    reasons = [refused.reason for refused in decoded.refused]
+    assert reasons == [Reason.EVENT_TOO_LARGE] * 4
+
+
 @pytest.mark.parametrize("event_id", ["no-uuid", "\ud800", 5, None, ["x"], {"a": ID}])
 def test_id_that_cannot_be_read_is_none(event_id: object) -> None:
     (refused,) = decode([{"event_id": event_id}]).refused
@@ -341,9 +360,39 @@ def test_id_that_cannot_be_read_is_none(event_id: object) -> None:
 
 
 def test_event_with_many_commas_is_decoded() -> None:
-    events = [{**GOOD, "properties": {"n": [1] * 300_000}}] * 4
-    decoded = decode(events)
-    assert [len(event.properties["n"]) for event in decoded.events] == [300_000] * 4
+    events = [{**GOOD, "properties": {"n": [1] * 255_000}}] * 4
+    decoded = decode_batch(encode_json({"events": events}))
+    assert [len(event.properties["n"]) for event in decoded.events] == [255_000] * 4
+
+
+def body_of(prefix: bytes, item: bytes, count: int) -> bytes:
+    event = b'{"event":"e","distinct_id":"d","properties":{"a":[%b]}}'
+    event %= b",".join([prefix, *[item] * count])
+    assert len(event) <= MAX_EVENT_BYTES
+    return b'{"events":[%b]}' % b",".join([event] * 18)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        body_of(b"1", b"[" * 200_000 + b"]" * 200_000, 2),
+        body_of(b"1", b"NaN", 250_000),
+        body_of(b'"\\u0000"', b"[]", 340_000),
+        body_of(b"1", b'"\\ud800"', 100_000),
+    ],
+    ids=["nesting", "NaN", "NUL", "surrogates"],
+)
+def test_second_look_at_a_large_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(TooLargeError, match="send smaller batches"):
+        decode_batch(body)
+
+
+def test_second_look_at_many_large_message_pack_events_is_refused() -> None:
+    event = b"\x83\xa5event\xa1e\xabdistinct_id\xa1u\xaaproperties\x81\xa1a\xdc\xff\xff"
+    event += b"\x81\x01\xc0" * 65_535
+    body = b"\x81\xa6events\x9f" + event * 15
+    with pytest.raises(TooLargeError, match="send smaller batches"):
+        decode_batch(body, message_pack=True)
 
 
 @pytest.mark.parametrize("message_pack", [False, True])
@@ -352,10 +401,20 @@ def test_batch_of_too_many_bytes_is_not_read(*, message_pack: bool) -> None:
         decode_batch(b" " * (MAX_BATCH_BYTES + 1), message_pack=message_pack)
 
 
+def test_limits_are_the_same_for_a_batch_with_a_bad_event() -> None:
+    largest = b'{"event":"e","distinct_id":"d","properties":{"x":"%b"}}'
+    largest %= b"x" * (MAX_EVENT_BYTES - len(largest) + 2)
+    assert len(largest) == MAX_EVENT_BYTES
+    others = [b"NaN"] + [b'{"event":"e","distinct_id":"d"}'] * (MAX_BATCH_EVENTS - 2)
+    decoded = decode_batch(b'{"events":[%b]}' % b",".join([largest, *others]))
+    assert len(decoded.events) == MAX_BATCH_EVENTS - 1
+    assert [refused.index for refused in decoded.refused] == [1]
+
+
 @pytest.mark.parametrize("event", [b"0", b'{"event":"e","distinct_id":"d"}', b"NaN"])
 @pytest.mark.parametrize("count", [MAX_BATCH_EVENTS + 1, 600_000])
 def test_batch_of_too_many_json_events_is_refused(event: bytes, count: int) -> None:
-    with pytest.raises(TooLargeError, match=f"more than {MAX_BATCH_EVENTS} events"):
+    with pytest.raises(TooLargeError, match=r"send (them in parts|smaller batches)"):
         decode_batch(b'{"events":[%b]}' % b",".join([event] * count))
 
 

@@ -1,13 +1,17 @@
 """Traffic that goes on while something is broken."""
 
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tests.e2e.support.clickhouse import Database
 from tests.e2e.support.ledger import Ledger
 from tests.e2e.support.waiting import wait_for
 
 from headwater import Client
+
+SETTLED_S = 40
 
 _PAUSE_S = 0.002
 
@@ -27,7 +31,7 @@ class Load:
         wait_for(
             lambda: len(self._ledger.acknowledged) >= goal,
             what=f"{more} more events to be acknowledged",
-            timeout_s=40,
+            timeout_s=SETTLED_S,
         )
 
     def wait_for_sent(self, more: int) -> None:
@@ -58,3 +62,12 @@ def capture_numbered(client: Client, ledger: Ledger, *, count: int) -> None:
     for number in range(len(ledger.sent), len(ledger.sent) + count):
         person = f"user-{number % 7}"
         ledger.note(client.capture(person, "numbered", {"number": number}))
+
+
+def settle(client: Client, ledger: Ledger, database: Database) -> None:
+    """Delivers what is queued, and asserts that each event is stored once."""
+    assert client.flush(timeout=SETTLED_S).queued == 0
+    with suppress(AssertionError):  # the check tells which are missing
+        database.wait_for_rows(len(ledger.sent), timeout_s=SETTLED_S)
+    ledger.check_all_stored(database.stored_ids())
+    assert client.stats().lost == {}

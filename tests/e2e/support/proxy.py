@@ -60,6 +60,23 @@ class LoseFirstAnswers:
 
 
 @dataclass(slots=True)
+class ActBeforeAnswers:
+    """Delivers everything; does something before it loses the first few answers."""
+
+    act: Callable[[], None]
+    times: int
+    lost: set[str] = field(default_factory=set)
+
+    def __call__(self, deliver: _Deliver, post: _Post) -> _Answer | None:
+        answer = deliver(post)
+        if len(self.lost) == self.times or post.batch_id() in self.lost:
+            return answer
+        self.lost.add(post.batch_id())
+        self.act()
+        return None
+
+
+@dataclass(slots=True)
 class DeliverTwice:
     """Delivers each post twice at the same time, and passes one answer on."""
 

@@ -141,6 +141,17 @@ class Service:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
+    def wait_until_written(self, *, timeout_s: float = 40.0) -> None:
+        """Returns when ClickHouse has all rows, and the journal knows it."""
+        wait_for(
+            lambda: (
+                self.readiness()["status"] == "ready"
+                and self.metric("headwater_journal_pending_rows") == 0
+            ),
+            what="an empty journal",
+            timeout_s=timeout_s,
+        )
+
     @property
     def accepted(self) -> int:
         return int(self.metric("headwater_events_total", outcome="accepted"))

@@ -52,7 +52,7 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics(VERSION)
     async with AsyncExitStack() as stack:
         stack.enter_context(lifecycle.on_signals())
-        sock = stack.enter_context(listen(settings.host, settings.port))
+        sock = stack.enter_context(listen(settings.listen_host, settings.port))
         journal = await stack.enter_async_context(_open_journal(settings, metrics))
         sites_file = await asyncio.to_thread(load_sites_file, settings)
         storage = await stack.enter_async_context(

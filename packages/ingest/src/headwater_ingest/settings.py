@@ -61,7 +61,7 @@ def _seconds(meaning: str, *, ge: float = 0, le: float = 3600) -> Meta:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an operator can choose."""
 
-    host: Annotated[
+    listen_host: Annotated[
         str,
         Meta(pattern=r"^[^/\s]+$"),
         _setting(

@@ -26,7 +26,7 @@ def test_the_container_has_settings_that_the_service_takes(
 ) -> None:
     settings = load_settings(environment).values
 
-    assert (settings.host, settings.port) == ("0.0.0.0", 8080)
+    assert (settings.listen_host, settings.port) == ("0.0.0.0", 8080)
     assert settings.data_dir == Path("/var/lib/headwater")
 
 

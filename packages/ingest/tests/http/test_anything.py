@@ -71,7 +71,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(path=PATHS, body=BODIES, headers=HEADERS, message_pack=st.booleans())
 @example(
     path="/user-properties",

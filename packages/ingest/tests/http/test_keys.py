@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,3 +79,42 @@ def test_a_key_is_utf8_wherever_it_stands(edge: Edge, place: str) -> None:
         answer = edge.post(body, key=None)
 
     assert answer.status_code == 200
+
+
+PADDING = {**EVENT, "properties": {"x": "y" * 100_000}}
+
+
+@pytest.mark.parametrize("message_pack", [False, True])
+def test_a_key_in_a_large_body_is_found(edge: Edge, *, message_pack: bool) -> None:
+    encode = msgspec.msgpack.encode if message_pack else msgspec.json.encode
+    kind = "application/msgpack" if message_pack else "application/json"
+    for key, status in [(KEY, 200), ("hw_wrong", 401), ("", 401)]:
+        body = encode({"events": [PADDING], "api_key": key})
+
+        answer = edge.post(body, key=None, headers={"Content-Type": kind})
+
+        assert answer.status_code == status
+
+    assert len(edge.rows()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"events":[' + b"[" * 1_000_000,
+        b'{"x":NaN,"events":[%b1]}' % (b"[]," * 300_000),
+        b"\x81\xa6events" + b"\x91" * 1_000_000,
+        bytes(1_000_000),
+    ],
+    ids=["nested JSON", "odd JSON", "nested MessagePack", "zeros"],
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/msgpack"])
+def test_a_stranger_cannot_have_a_large_body_decoded(
+    edge: Edge, body: bytes, kind: str
+) -> None:
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+
+    answer = edge.post(gzip.compress(body), key=None, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "missing_key")
+    assert "X-Headwater-Key" in answer.json()["message"]

@@ -54,7 +54,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
 def test_an_address_of_another_machine_is_one_clear_line() -> None:
     with pytest.raises(AddressUnavailableError, match="is not on this machine"):
         listen("203.0.113.7", 0)
-    with pytest.raises(AddressUnavailableError, match="correct HEADWATER_HOST"):
+    with pytest.raises(AddressUnavailableError, match="correct HEADWATER_LISTEN_HOST"):
         listen("no-such-host.invalid", 0)
 
 

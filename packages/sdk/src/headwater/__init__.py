@@ -28,9 +28,10 @@ from headwater._errors import (
     UnconfirmedError,
     UndeliveredError,
 )
+from headwater._http import HttpTransport
 from headwater._reporter import CapturedEvent
 from headwater._results import FlushResult, Stats
-from headwater._transport import HttpTransport, Request, Response, Transport
+from headwater._transport import Request, Response, Transport
 from headwater._version import __version__
 
 __all__ = [

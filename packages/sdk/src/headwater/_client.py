@@ -11,11 +11,12 @@ from uuid import UUID
 
 from headwater._encoder import PersonId, encode_event
 from headwater._errors import InvalidEventError, PropertyRefusedError
+from headwater._http import HttpTransport
 from headwater._reporter import OnError, Reporter
 from headwater._results import FlushResult, Stats
 from headwater._sender import Sender
 from headwater._settings import Settings
-from headwater._transport import HttpTransport, Transport
+from headwater._transport import Transport
 from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY
 
 _SHUTDOWN_TIMEOUT_S: Final = 10.0

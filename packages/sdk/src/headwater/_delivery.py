@@ -7,6 +7,7 @@ in, asks when a batch is due, carries it to the server and brings back the verdi
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -26,11 +27,12 @@ from headwater._errors import (
 )
 from headwater._queue import EventQueue, Ticket
 from headwater._results import Stats
-from headwater._retry import RetryPolicy, RetrySchedule
+from headwater._retry import MAX_BACKOFF_S, RetryPolicy, RetrySchedule
 from headwater._settings import Settings
 from headwater._verdict import Foreign, Refused, Taken, TryAgain, Verdict
 from headwater_schema.batch import EventResult
 from headwater_schema.limits import MAX_EVENT_BYTES
+from headwater_schema.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class _Identified(msgspec.Struct):
     event_id: str
 
 
-_read_id = msgspec.json.Decoder(_Identified).decode
+_STORED: Final = frozenset({Outcome.ACCEPTED, Outcome.DUPLICATE})
+
+_read_id: Final = msgspec.json.Decoder(_Identified).decode
 
 
 class Delivery:
@@ -72,7 +76,9 @@ class Delivery:
             max_events=settings.max_queue_size, max_bytes=settings.max_queue_bytes
         )
         policy = RetryPolicy(
-            max_retries=settings.max_retries, round_pause_s=settings.flush_interval
+            max_retries=settings.max_retries,
+            # Who flushes by himself may have set an interval of years.
+            round_pause_s=min(settings.flush_interval, MAX_BACKOFF_S),
         )
         self._schedule = RetrySchedule(policy, random)
         self._trigger = settings.batch_trigger
@@ -95,13 +101,19 @@ class Delivery:
         """How many events are in no batch yet."""
         return self._queue.pending
 
-    def has_news_since(self, pending: int) -> bool:
+    def has_news_since(self, pending: int, size: int) -> bool:
         """Tells whether what came since then makes something due, now or later.
 
         Args:
             pending: How many events were pending then.
+            size: How many bytes have come since.
         """
-        return pending == 0 or pending < self._trigger <= self._queue.pending
+        pending_bytes = self._queue.pending_bytes
+        return (
+            pending == 0
+            or pending < self._trigger <= self._queue.pending
+            or pending_bytes - size < self._settings.max_batch_bytes <= pending_bytes
+        )
 
     @property
     def stats(self) -> Stats:
@@ -181,6 +193,7 @@ class Delivery:
                 self._reach()
                 self._queue.split(batch, self._new_batch_id(), self._new_batch_id())
                 return []
+        self._reach()
         return [self._give_up(batch, _refusal(verdict))]
 
     def open_ticket(self) -> Ticket:
@@ -203,8 +216,8 @@ class Delivery:
         if not events:
             return None
         error = UndeliveredError(
-            f"{len(events)} events were not known to be delivered at shutdown; "
-            "allow it more time, or see why the server is slow"
+            f"events not known to be delivered at shutdown: {len(events)}; allow it "
+            "more time, or see why the server is slow"
         )
         return self._lose(error, events)
 
@@ -242,7 +255,7 @@ class Delivery:
         self.failed_rounds += 1
         error = UnavailableError(
             f"cannot deliver to {self._settings.host}: {verdict.why}; "
-            f"{self.queued} events wait in the queue"
+            f"events that wait in the queue: {self.queued}"
         )
         return [Report(error, batch.events)]
 
@@ -253,10 +266,10 @@ class Delivery:
             f"{self._settings.host} does not answer as Headwater does; is the host "
             f"right? It said: {verdict.why}"
         )
+        self._schedule.succeed()
         return [self._give_up(batch, error)]
 
     def _give_up(self, batch: FrozenBatch, error: LossError) -> Report:
-        self._reach()
         self._queue.settle(batch, range(len(batch.events)))
         return self._lose(error, batch.events)
 
@@ -270,8 +283,9 @@ class Delivery:
 
     def _overflow(self, count: int) -> QueueFullError:
         return QueueFullError(
-            f"the queue is full with {self.queued} events; {count} dropped. Raise "
-            "max_queue_size or max_queue_bytes, or see why delivery is slow"
+            f"the queue is full; events dropped: {count}, events queued: "
+            f"{self.queued}. Raise max_queue_size or max_queue_bytes, or see why "
+            "delivery is slow"
         )
 
 
@@ -295,6 +309,6 @@ def _refusals(batch: FrozenBatch, verdict: Taken) -> dict[EventResult, list[int]
         places[f"#{place}"] = place
     refusals: dict[EventResult, list[int]] = defaultdict(list)
     for key, result in verdict.results.items():
-        if key in places:
+        if key in places and result.outcome not in _STORED:
             refusals[result].append(places[key])
     return refusals

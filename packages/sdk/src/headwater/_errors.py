@@ -129,7 +129,8 @@ class BatchRefusedError(LossError):
         self.status = status
         self.code = code
         self.message = message
-        super().__init__(f"the server refused a batch: {status} {code} {message}")
+        said = " ".join(filter(None, (code, message)))
+        super().__init__(f"the server refused a batch: {status} {said}")
 
     @property
     def kind(self) -> str:
@@ -152,7 +153,8 @@ class EventRefusedError(LossError):
         self.outcome = outcome
         self.code = code
         self.detail = detail
-        super().__init__(f"the server refused an event: {outcome}, {code} {detail}")
+        said = ", ".join(filter(None, (code, detail)))
+        super().__init__(f"the server refused an event as {outcome}: {said}")
 
     @property
     def kind(self) -> str:

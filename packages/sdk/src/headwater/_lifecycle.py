@@ -81,9 +81,10 @@ def watch_process_end() -> None:
     if _finalised_pid == os.getpid():
         return
     _finalised_pid = os.getpid()
-    multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:
-        multiprocessing.Finalize(None, deliver_at_exit, exitpriority=0)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        util = sys.modules["multiprocessing.util"]
+        util.Finalize(None, deliver_at_exit, exitpriority=0)
 
 
 def deliver_at_exit() -> None:

@@ -56,9 +56,9 @@ class Reporter:
             self._local.is_reporting = False
 
     def announce_recovery(self) -> None:
-        """Tells that delivery works again, and logs the next outage anew."""
+        """Tells that the server answers, and has the next outage logged anew."""
         self._logged.discard(UnavailableError.__name__)
-        logger.info("delivery works again")
+        logger.info("the server answers again")
 
     def _log_once(self, kind: str, message: str, *args: object, **options: Any) -> None:
         if kind in self._logged:

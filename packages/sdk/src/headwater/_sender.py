@@ -56,6 +56,7 @@ class Sender:
         self._settled = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._is_stopped = False
+        self._is_transport_closed = False
         self._is_reporting = False
         self._rounds_when_retired: int | None = None
         self._delivery = Delivery(
@@ -90,7 +91,7 @@ class Sender:
             report = delivery.take(event, time.monotonic())
             if report is None and self._thread is None:
                 report = self._start_thread()
-            if delivery.has_news_since(pending):
+            if delivery.has_news_since(pending, len(event)):
                 self._wake.notify()
         if report is None:
             return True
@@ -280,6 +281,10 @@ class Sender:
         return Request({**headers, "Content-Encoding": "gzip"}, compressed)
 
     def _close_transport(self) -> None:
+        with self._lock:
+            if self._is_transport_closed:
+                return
+            self._is_transport_closed = True
         try:
             self._transport.close()
         except Exception:  # noqa: BLE001 - a transport is foreign code

@@ -88,6 +88,8 @@ def _faults_of_host(host: object) -> list[str]:
             and parts.scheme in {"http", "https"}
             and parts.hostname
             and parts.port != 0
+            # Messages show the host, so it must hold no secret.
+            and parts.username is None
             and not (parts.query or parts.fragment or " " in parts.netloc)
         ):
             return []

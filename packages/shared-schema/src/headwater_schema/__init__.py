@@ -1,5 +1,5 @@
 """The wire format of Headwater, used by the client SDK and by the ingest service.
 
 This package is the one definition of events, batches, answers, outcomes, reasons and
-limits. Nothing in it does I/O or reads a clock.
+limits. Apart from making ids, and from its command, it does no I/O and reads no clock.
 """

@@ -15,7 +15,11 @@ from headwater_schema.batch import Envelope
 from headwater_schema.decoded import DecodedBatch, RefusedEvent
 from headwater_schema.errors import MalformedBodyError, TooLargeError
 from headwater_schema.events import Event
-from headwater_schema.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
+from headwater_schema.limits import (
+    MAX_BATCH_EVENTS,
+    MAX_EVENT_BYTES,
+    MAX_FORGIVEN_BYTES,
+)
 from headwater_schema.outcomes import Reason
 from headwater_schema.values import clean_event, clean_value
 
@@ -28,7 +32,7 @@ def decode_carefully(body: bytes, form: Format) -> DecodedBatch:
 
     Raises:
         MalformedBodyError: It is not a batch.
-        TooLargeError: It has too many events.
+        TooLargeError: It has too many events, or breaks too many rules.
     """
     envelope, array = _open(body, form)
     sources = _separate(array, form)
@@ -77,12 +81,14 @@ class _CarefulDecoder:
         self._indices: list[int] = []
         self._refused: list[RefusedEvent] = []
         self._refused_properties = 0
+        self._forgiven_bytes = 0
 
     def take(self, index: int, source: bytes) -> None:
         """Decodes the event at `index` or notes why it cannot be.
 
         Raises:
             MalformedBodyError: It is not even in the format.
+            TooLargeError: Too much of the batch breaks the rules.
         """
         if len(source) > MAX_EVENT_BYTES:
             detail = f"{len(source)} bytes; send at most {MAX_EVENT_BYTES}"
@@ -111,6 +117,8 @@ class _CarefulDecoder:
         return None if self._form.has_nul(source, (event,)) else event
 
     def _decode_tree(self, index: int, source: bytes) -> Event | None:
+        self._forgiven_bytes += len(source)
+        _check_forgiven(self._forgiven_bytes)
         tree = self._form.reader.load(source)
         refused: Mapping[str, str] = {}
         if isinstance(tree, dict):
@@ -124,8 +132,23 @@ class _CarefulDecoder:
         return event
 
     def _refuse(self, index: int, source: bytes, reason: Reason, detail: str) -> None:
-        event_id = _find_id(source, self._form)
+        event_id = self._find_id(source)
         self._refused.append(RefusedEvent(index, event_id, reason, detail))
+
+    def _find_id(self, source: bytes) -> UUID | None:
+        try:
+            return self._form.identified(source).event_id
+        except ValidationError:
+            return None
+        except NOT_PLAIN:
+            if self._forgiven_bytes + len(source) > MAX_FORGIVEN_BYTES:
+                return None
+        self._forgiven_bytes += len(source)
+        try:
+            field = self._form.reader.members(source)["event_id"]
+            return msgspec.convert(self._form.reader.load(field), UUID)
+        except (DecodeError, ValueError, KeyError):
+            return None
 
 
 def _open(body: bytes, form: Format) -> tuple[Envelope, bytes]:
@@ -140,6 +163,7 @@ def _open(body: bytes, form: Format) -> tuple[Envelope, bytes]:
 
 
 def _open_forgivingly(body: bytes, form: Format, fault: str) -> tuple[Envelope, bytes]:
+    _check_forgiven(len(body))
     try:
         members = form.reader.members(body)
     except MalformedBodyError:
@@ -165,15 +189,16 @@ def _separate(array: bytes, form: Format) -> Sequence[bytes | Raw]:
     sources = form.raw_events(array)
     if sources is not None:
         return sources
+    _check_forgiven(len(array))
     try:
         return list(islice(form.reader.elements(array), MAX_BATCH_EVENTS + 1))
     except MalformedBodyError:
         raise MalformedBodyError("Expected `array` - at `$.events`") from None
 
 
-def _find_id(source: bytes, form: Format) -> UUID | None:
-    try:
-        field = form.reader.members(source)["event_id"]
-        return msgspec.convert(form.reader.load(field), UUID)
-    except (DecodeError, ValueError, KeyError):
-        return None
+def _check_forgiven(size: int) -> None:
+    if size > MAX_FORGIVEN_BYTES:
+        raise TooLargeError(
+            f"more than {MAX_FORGIVEN_BYTES} bytes take a second look, for NaN, lone "
+            "surrogates or a million values; send smaller batches"
+        )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sys import float_info
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from uuid import UUID
 
 import msgspec
 from msgspec import DecodeError, Meta, Raw
@@ -59,6 +60,12 @@ class CleanBatch(Batch, frozen=True, kw_only=True):
     ]
 
 
+class Identified(msgspec.Struct):
+    """As much of an event as its answer needs, when the event itself is refused."""
+
+    event_id: UUID
+
+
 class RawBatch(Envelope, frozen=True, kw_only=True):
     """A batch whose events are not looked at."""
 
@@ -87,6 +94,7 @@ class Format:
         raw_batch: Decodes its envelope only.
         raw_events: Separates its events, unless there are too many or too odd ones.
         event: Decodes one event in which nothing needs cleaning, but for NUL.
+        identified: Decodes its id only.
         has_nul: Tells whether there may be NUL in a text of decoded events.
         reader: Reads the rest.
     """
@@ -95,6 +103,7 @@ class Format:
     raw_batch: Callable[[bytes], RawBatch]
     raw_events: Callable[[bytes], list[Raw] | None]
     event: Callable[[bytes], Event]
+    identified: Callable[[bytes], Identified]
     has_nul: Callable[[bytes, Sequence[Event]], bool]
     reader: Reader
 
@@ -134,6 +143,7 @@ JSON: Final = Format(
     raw_batch=msgspec.json.Decoder(RawBatch).decode,
     raw_events=_separate_json,
     event=msgspec.json.Decoder(CleanEvent).decode,
+    identified=msgspec.json.Decoder(Identified).decode,
     has_nul=_json_has_nul,
     reader=_json_reader,
 )
@@ -142,6 +152,7 @@ MESSAGE_PACK: Final = Format(
     raw_batch=msgspec.msgpack.Decoder(RawBatch).decode,
     raw_events=_separate_message_pack,
     event=msgspec.msgpack.Decoder(CleanEvent).decode,
+    identified=msgspec.msgpack.Decoder(Identified).decode,
     has_nul=_message_pack_has_nul,
     reader=_message_pack_reader,
 )

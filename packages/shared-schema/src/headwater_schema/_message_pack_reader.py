@@ -25,7 +25,7 @@ def load(source: bytes) -> Any:
     """
     try:
         return msgpack.decode(source)
-    except (DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return _Scanner(source).load(0)
 
 
@@ -174,6 +174,8 @@ def _as_key(key: object) -> object:
     return key if isinstance(key, _KEYS) else UnreadableValue()
 
 
+# A TypeError is what msgspec before 0.22 raises for a map in the place of a key.
+_UNREADABLE: Final = (DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 _KEYS: Final = (str, bytes, int, float, datetime, type(None))
 _MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
 _ARRAYS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})

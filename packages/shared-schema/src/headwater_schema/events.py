@@ -66,4 +66,8 @@ class Event(Struct, omit_defaults=True, frozen=True, eq=False):
         # The codec decodes into a subclass with stricter types.
         return isinstance(other, Event) and astuple(self) == astuple(other)
 
+    def __ne__(self, other: object) -> bool:
+        # Inherited, it would compare the types, too.
+        return not self == other
+
     __hash__ = None  # type: ignore[assignment] # properties are mutable

@@ -15,6 +15,10 @@ MAX_BATCH_BYTES: Final = 20 * 1024 * 1024
 MAX_BATCH_EVENTS: Final = 10_000
 """Most events in one batch."""
 
+MAX_FORGIVEN_BYTES: Final = 2 * 1024 * 1024
+"""Most bytes of a batch that may take a second look, because they break the rules of
+their format or have too many values. It takes a hundred times as long as the first."""
+
 MAX_NAME_CHARS: Final = 200
 """Longest name of an event or of a group type."""
 

@@ -7,7 +7,7 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn, Protocol
@@ -17,7 +17,7 @@ import msgspec
 from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
 from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
-from headwater_ingest.http.keys import read_key
+from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
 from headwater_ingest.http.refusal import RequestRefusedError
 from headwater_ingest.journal.entry import (
     Entry,
@@ -33,7 +33,7 @@ from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
-from headwater_schema.batch import BatchResult
+from headwater_schema.batch import BatchResult, EventResult
 from headwater_schema.codec import (
     DecodedBatch,
     MalformedBodyError,
@@ -119,24 +119,17 @@ class Intake:
             RequestRefusedError: Nothing of it was stored.
         """
         try:
-            return _wrap(await self._take(request))
-        except JournalClosedError as error:
-            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
-        except JournalFullError as error:
-            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
-        except JournalError:
-            # What it says is for the operator, who finds it in the log.
-            _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
-
-    async def _take(self, request: Request) -> bytes:
-        prepared = self._prepare(request)
-        if isinstance(prepared, bytes):
-            stored = await self._journal.stored_answer(prepared)
-            compared = self._compare(request, stored)
-            if isinstance(compared, bytes):
-                return compared
-            prepared = compared
-        return self._settle(prepared, await self._journal.append(prepared.entry))
+            prepared = self._prepare(request)
+            if isinstance(prepared, bytes):
+                stored = await self._journal.stored_answer(prepared)
+                compared = self._compare(request, prepared, stored)
+                if isinstance(compared, bytes):
+                    return _wrap(compared)
+                prepared = compared
+            receipt = await self._journal.append(prepared.entry)
+        except JournalError as error:
+            _refuse_for_now(error)
+        return _wrap(self._settle(prepared, receipt))
 
     def _prepare(self, request: Request) -> _Prepared | bytes:
         """Does all that can be done without waiting.
@@ -145,13 +138,13 @@ class Intake:
             What to append; or the key of a batch that was taken before.
         """
         site, batch = self._understand(request)
-        key = _batch_key(batch)
+        (key,) = window_keys(batch.site_id, [batch.batch_id])
         if self._journal.seen_batch(key):
             return key
-        return _pack(batch, self._build(site, batch))
+        return _pack(batch, key, self._build(site, batch))
 
     def _compare(
-        self, request: Request, stored: StoredAnswer | None
+        self, request: Request, key: bytes, stored: StoredAnswer | None
     ) -> _Prepared | bytes:
         """Holds a batch whose id is known against what was stored under that id.
 
@@ -162,7 +155,7 @@ class Intake:
         built = build_batch(batch, seen=self._journal.seen_events)
         if stored and stored.ids_digest == built.ids_digest:
             return self._repeat(stored)
-        return _pack(batch, self._build(site, batch))
+        return _pack(batch, key, self._build(site, batch))
 
     def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
         """Makes rows of what is new in a batch, as far as the site's limits let it."""
@@ -175,6 +168,9 @@ class Intake:
         key = read_key(headers)
         site = self._find_site(key) if key else None
         body = inflate(request.body, headers.get(b"content-encoding", b""))
+        if site is None and len(body) > MAX_STRANGER_BYTES:
+            key = peek_key(body)
+            site = self._find_site(key)
         received_at_ms = self._clock()
         try:
             decoded = request.decode(headers, body, received_at_ms)
@@ -182,14 +178,14 @@ class Intake:
             _refuse(ErrorCode.MALFORMED_BODY, f"the body is not a batch: {error}")
         except TooLargeError as error:
             _refuse(ErrorCode.TOO_LARGE, str(error))
-        key = key or decoded.envelope.api_key
-        if not key:
-            _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
+        key = key or decoded.envelope.api_key or ""
         site = site or self._find_site(key)
         batch_id = decoded.envelope.batch_id or derive_batch_id(key, body)
         return site, NativeBatch(site.id, batch_id, decoded, received_at_ms)
 
-    def _find_site(self, key: str) -> Site:
+    def _find_site(self, key: str | None) -> Site:
+        if not key:
+            _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
         site = self._sites.by_key(key)
         if site is None:
             _refuse(
@@ -228,21 +224,30 @@ class Intake:
             self._metrics.count_events(Outcome.ACCEPTED, result.accepted)
         if result.duplicates:
             self._metrics.count_events(Outcome.DUPLICATE, result.duplicates)
-        refused = Counter(
-            (each.outcome, each.reason) for each in result.results.values()
-        )
-        for (outcome, reason), count in refused.items():
+        if result.results:
+            self._count_refused(result.results.values())
+
+    def _count_refused(self, results: Iterable[EventResult]) -> None:
+        counts = Counter((each.outcome, each.reason) for each in results)
+        for (outcome, reason), count in counts.items():
             self._metrics.count_events(outcome, count, reason)
 
 
-def _batch_key(batch: NativeBatch) -> bytes:
-    return window_keys(batch.site_id, [batch.batch_id])[0]
+def _refuse_for_now(error: JournalError) -> NoReturn:
+    match error:
+        case JournalClosedError():
+            _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)
+        case JournalFullError():
+            _refuse(ErrorCode.JOURNAL_FULL, str(error), retry_after_s=RETRY_AFTER_S)
+        case _:
+            # What it says is for the operator, who finds it in the log.
+            _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
 
 
-def _pack(batch: NativeBatch, built: BuiltBatch) -> _Prepared:
+def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
     entry = Entry(
         site_id=batch.site_id,
-        batch_id=_batch_key(batch),
+        batch_id=key,
         event_ids=b"".join(built.keys),
         rows=encode_rows(built.rows) if built.keys else b"",
         row_count=len(built.keys),

@@ -20,8 +20,8 @@ _CLOSE_SECONDS = 2
 _HINTS = {
     errno.EADDRINUSE: "is in use: stop the other program or set HEADWATER_PORT",
     errno.EACCES: "needs root: set HEADWATER_PORT to 1024 or higher",
-    errno.EADDRNOTAVAIL: "is not on this machine: correct HEADWATER_HOST",
-    socket.EAI_NONAME: "has an unknown host: correct HEADWATER_HOST",
+    errno.EADDRNOTAVAIL: "is not on this machine: correct HEADWATER_LISTEN_HOST",
+    socket.EAI_NONAME: "has an unknown host: correct HEADWATER_LISTEN_HOST",
 }
 
 

@@ -222,9 +222,8 @@ def _skew_ms(batch: NativeBatch) -> int:
 
 def _digest(batch: NativeBatch, keys: Sequence[bytes]) -> bytes:
     """Digests the ids of all events of a batch, those of refused ones included."""
-    refused = [
-        item.event_id or derive_event_id(batch.batch_id, item.index)
-        for item in batch.decoded.refused
-    ]
-    all_keys = [*keys, *window_keys(batch.site_id, refused)]
-    return blake2b(b"".join(all_keys), digest_size=16).digest()
+    digest = blake2b(b"".join(keys), digest_size=16)
+    for each in batch.decoded.refused:
+        event_id = each.event_id or derive_event_id(batch.batch_id, each.index)
+        digest.update(event_id.bytes)
+    return digest.digest()

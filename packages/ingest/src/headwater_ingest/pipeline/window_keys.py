@@ -6,6 +6,7 @@ what another one was answered.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -18,5 +19,10 @@ _RANDOM_BITS: Final = (1 << 62) - 1
 
 def window_keys(site_id: int, ids: Iterable[UUID]) -> list[bytes]:
     """Returns the name of each id, 16 bytes."""
-    mask = siphash(_KEY, site_id.to_bytes(8, "big")) & _RANDOM_BITS
+    mask = _mask(site_id)
     return [(each.int ^ mask).to_bytes(16, "big") for each in ids]
+
+
+@lru_cache
+def _mask(site_id: int) -> int:
+    return siphash(_KEY, site_id.to_bytes(8, "big")) & _RANDOM_BITS
