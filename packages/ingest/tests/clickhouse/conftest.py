@@ -1,7 +1,8 @@
 """A real ClickHouse for the tests of this room: one server, a database per test."""
 
+import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -70,6 +71,32 @@ def store(client: Client) -> Callable[..., None]:
         )
 
     return store
+
+
+@pytest.fixture
+def store_anyhow(
+    store: Callable[..., None],
+) -> Callable[[Sequence[Mapping[str, Any]], random.Random], None]:
+    """Insert events as it may happen: in any order, and some of them once more.
+
+    They come in two blocks, one of which is sent again, and a choice of them comes by
+    another way, under a token of its own.
+    """
+
+    def store_anyhow(
+        events: Sequence[Mapping[str, Any]], chance: random.Random
+    ) -> None:
+        number = next(_numbers)
+        shuffled = chance.sample(events, len(events))
+        cut = chance.randrange(1, len(events))
+        blocks = {f"{number}/1": shuffled[:cut], f"{number}/2": shuffled[cut:]}
+        anew = chance.sample(events, chance.randint(1, len(events)))
+        once = chance.sample([*blocks.items(), (f"{number}/other", anew)], 3)
+        optimize = chance.choice([0, 1])
+        for token, block in [*once, chance.choice([*blocks.items()])]:
+            store(block, token, optimize_on_insert=optimize)
+
+    return store_anyhow
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from datetime import date
 
 import msgspec
 import pytest
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
+from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.clickhouse.sites import (
     ClickHouseSites,
     read_fingerprint,
@@ -140,6 +143,21 @@ def test_the_table_is_there_for_those_who_change_it(
 def test_a_table_that_is_not_there_is_an_error(url: ClickHouseUrl) -> None:
     with pytest.raises(QueryRefusedError, match=r"refuses \(code 60\): .*sites"):
         ClickHouseSites(url.without_database()).read()
+
+
+def test_a_server_that_goes_away_meanwhile_is_an_error(
+    make_server: Callable[..., EmbeddedClickHouse],
+) -> None:
+    server = make_server()
+    server.start()
+
+    def lose_it() -> None:
+        with open_session(server.url.without_database()) as client:
+            server.stop(timeout_s=0)
+            read_records(client)
+
+    with pytest.raises(ClickHouseUnreachableError):
+        lose_it()
 
 
 def test_a_server_that_is_away_is_an_error() -> None:

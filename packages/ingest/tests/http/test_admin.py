@@ -336,3 +336,30 @@ def test_what_is_exported_is_a_sites_file(admin: Admin) -> None:
     assert answer.headers["content-type"].startswith("application/toml")
     (record,) = parse_sites(answer.text, name="it")
     assert record.write_keys == admin.table.read()[0].write_keys
+
+
+def test_a_client_that_hangs_up_changes_nothing(admin: Admin) -> None:
+    async def run() -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {TOKEN}".encode())]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/admin/sites",
+            "headers": headers,
+            "query_string": b"",
+        }
+        await admin.app(scope, receive, send)
+        return sent
+
+    asyncio.run(run())
+
+    assert admin.table.records == {}
+    assert admin.changes == 0

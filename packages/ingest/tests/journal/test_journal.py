@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from headwater_ingest.errors import JournalClosedError, JournalFullError
 from headwater_ingest.journal import (

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
 from headwater_ingest.journal import (
     Block,
     Committed,
+    Count,
     Entry,
     Journal,
     JournalReader,
@@ -47,6 +49,10 @@ def make_entry(batch: int, events: Sequence[int]) -> Entry:
         row_count=len(ids),
         answer=msgspec.json.encode(BatchResult(accepted=len(ids))),
         ids_digest=hashlib.sha256(joined).digest(),
+        counts=(
+            Count(1, "accepted", "", len(ids)),
+            Count(1, "dropped", "bot", batch % 3),
+        ),
     )
 
 
@@ -56,14 +62,19 @@ class Model:
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.answers: dict[int, StoredAnswer] = {}
+        self.counts: Counter[tuple[int, str, str]] = Counter()
 
     def append(self, batch: int, events: Sequence[int]) -> Receipt:
         entry = make_entry(batch, events)
         stored = self.answers.get(batch)
         if stored and stored.ids_digest == entry.ids_digest:
+            self.counts[1, "duplicate", ""] += len(events) + batch % 3
             return Repeated(stored)
         fresh = [each for each in dict.fromkeys(events) if each not in self.rows]
         self.rows += fresh
+        self.counts[1, "accepted", ""] += len(fresh)
+        self.counts[1, "duplicate", ""] += len(events) - len(fresh)
+        self.counts[1, "dropped", "bot"] += batch % 3
         answer = msgspec.json.encode(
             BatchResult(accepted=len(fresh), duplicates=len(events) - len(fresh))
         )
@@ -80,6 +91,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.model = Model()
         self.written: list[int] = []
+        self.counted: Counter[tuple[int, str, str]] = Counter()
+        self.last_number = 0
         self.frozen: Block | None = None
         self.open()
 
@@ -106,6 +119,12 @@ class JournalMachine(RuleBasedStateMachine):
         expected = [self.model.append(*each) for each in batches]
         assert self.runner.run(gather()) == expected
 
+    @rule(site=st.integers(0, 2), events=st.integers(1, 5))
+    def count_drops(self, site: int, events: int) -> None:
+        self.journal.count(Count(site, "dropped", "throttle", events))
+        self.runner.run(self.journal.flush_counts())
+        self.model.counts[site, "dropped", "throttle"] += events
+
     @precondition(lambda self: self.model.answers)
     @rule(data=st.data())
     def ask_for_an_answer(self, data: st.DataObject) -> None:
@@ -123,22 +142,29 @@ class JournalMachine(RuleBasedStateMachine):
             assert block == self.frozen
         if block is None:
             assert len(self.written) == len(self.model.rows)
+            assert self.counted == +self.model.counts
             return
         sent = [
             each.int
             for blob in self.reader.read(block)
             for each in decode_rows(blob).event_id
         ]
-        assert block.first_row == len(self.written) + 1
-        assert sent == self.model.rows[block.first_row - 1 : block.last_row]
+        assert block.first_row == self.last_number + 1
+        assert sent == self.model.rows[len(self.written) :][: len(sent)]
         self.frozen = block
+        self.sent = sent
+        self.sent_counts = self.reader.read_counts(block)
 
     @precondition(lambda self: self.frozen)
     @rule()
     def checkpoint(self) -> None:
         assert self.frozen is not None
+        assert self.reader.read_counts(self.frozen) == self.sent_counts
         self.reader.checkpoint(self.frozen)
-        self.written = self.model.rows[: self.frozen.last_row]
+        self.last_number = self.frozen.last_row
+        self.written += self.sent
+        for sums in self.sent_counts.values():
+            self.counted.update(sums)
         self.frozen = None
 
     @rule()
@@ -156,6 +182,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.close()
         self.directories.append(directory)
         self.open()
+
+    @invariant()
+    def the_backlog_is_told_exactly(self) -> None:
+        status = self.runner.run(self.journal.refresh())
+        assert status.rows_pending == len(self.model.rows) - len(self.written)
+        assert (status.oldest_pending_at_ms is None) == (status.rows_pending == 0)
 
     @invariant()
     def the_window_knows_what_was_taken(self) -> None:

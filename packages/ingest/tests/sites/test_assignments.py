@@ -88,6 +88,12 @@ def test_what_is_no_assignment_is_told(assignment: str, problem: str) -> None:
     assert problem_of(assignment) == problem
 
 
+def test_what_is_no_toml_is_a_text_that_the_field_refuses() -> None:
+    found = read_fields(read_assignments(["rate_limit=many"], SITE))
+
+    assert found.problems[0].startswith("give `rate_limit` as a whole number")
+
+
 def test_what_is_written_cannot_bring_other_fields() -> None:
     given = read_assignments(["rate_limit=1\nvalue2 = 2"], SITE)
 

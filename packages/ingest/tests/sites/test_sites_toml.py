@@ -269,6 +269,9 @@ def test_a_broken_or_missing_file_is_named(tmp_path: Path) -> None:
     broken = write(tmp_path, "[[site]")
     with pytest.raises(SitesFileError, match="is not TOML"):
         read_sites(broken)
+    broken.write_bytes(b"\xff")
+    with pytest.raises(SitesFileError, match="is not TOML"):
+        read_sites(broken)
     with pytest.raises(SitesFileError, match="does not exist: write it, or correct"):
         read_sites(tmp_path / "missing.toml")
     with pytest.raises(SitesFileError, match="cannot be read: Is a directory"):

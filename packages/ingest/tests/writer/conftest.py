@@ -16,7 +16,7 @@ import pytest
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
-from headwater_ingest.journal import Entry, Journal, JournalReader
+from headwater_ingest.journal import Count, Entry, Journal, JournalReader
 from headwater_ingest.rows import Rows, encode_rows
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.loop import Sink, WriterLoop
@@ -66,12 +66,18 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def fill(journal: Journal) -> Callable[..., list[UUID]]:
     """Returns a function that appends rows, a commit per batch, and tells their ids."""
 
-    def fill(batches: int, rows: int = 10, times: Sequence[int] = ()) -> list[UUID]:
+    def fill(
+        batches: int,
+        rows: int = 10,
+        times: Sequence[int] = (),
+        counts: tuple[Count, ...] = (),
+    ) -> list[UUID]:
         ids: list[UUID] = []
 
         async def append() -> None:
             for _ in range(batches):
                 entry = _make_entry([uuid4() for _ in range(rows)], times)
+                entry = msgspec.structs.replace(entry, counts=counts)
                 ids.extend(_split(entry.event_ids))
                 await journal.append(entry)
 

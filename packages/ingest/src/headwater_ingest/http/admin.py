@@ -86,6 +86,8 @@ _REFUSALS: Final[tuple[tuple[type[HeadwaterError], int, AdminCode], ...]] = (
     (ClickHouseError, 503, AdminCode.CLICKHOUSE_AWAY),
 )
 
+_REFUSED: Final = tuple(kind for kind, _, _ in _REFUSALS)
+
 _Operate = Callable[[Request, bytes], object]
 """Does what a request asks for, in a thread, and returns the data of the answer."""
 
@@ -135,7 +137,7 @@ class AdminApi:
                 return Response(status_code=400)  # nobody reads it
             except RequestRefusedError as refusal:
                 return _refuse(STATUS[refusal.code], refusal.code, refusal)
-            except HeadwaterError as error:
+            except _REFUSED as error:
                 return _refuse_for(error)
             if method != "GET":
                 self._on_change()
@@ -238,10 +240,10 @@ def _answer(data: object) -> Response:
 
 
 def _refuse_for(error: HeadwaterError) -> Response:
-    for kind, status, code in _REFUSALS:
-        if isinstance(error, kind):
-            return _refuse(status, code, error)
-    raise error
+    [(status, code)] = [
+        (status, code) for kind, status, code in _REFUSALS if isinstance(error, kind)
+    ]
+    return _refuse(status, code, error)
 
 
 def _refuse(status: int, code: str, error: HeadwaterError) -> Response:

@@ -1,5 +1,6 @@
 """The journal: what was acknowledged is on disk, and is there once."""
 
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import (
     Committed,
     Entry,
@@ -15,6 +16,7 @@ from headwater_ingest.journal.reader import Block, JournalReader
 __all__ = [
     "Block",
     "Committed",
+    "Count",
     "Entry",
     "Journal",
     "JournalReader",

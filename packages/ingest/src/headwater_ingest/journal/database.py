@@ -10,10 +10,14 @@ writer freezes blocks and deletes what is in ClickHouse.
         next_row, next_byte      the numbers go on here when `chunks` is empty
     chunks                     the rows, one chunk per group commit
         first_row   PK           rows are numbered from 1; no number is ever used twice
-        row_count
+        row_count                a chunk of counts only takes one number that no row has
         first_byte, byte_count   position and length of the body in the stream of bodies
         at_ms                    when it was taken
-        body                     MessagePack: [blob, ...], each made by `encode_rows`
+        counts                   MessagePack: [[site, outcome, reason, events], ...], of
+                                 the minute of `at_ms`; empty or NULL without any
+        body                     MessagePack: [blob, ...], each made by `encode_rows`;
+                                 empty without rows. Last, for it may be long, and what
+                                 comes after it is read by way of all its pages
     blocks                     what the writer has begun to send
         first_row   PK           of its first chunk
         last_row                 of its last chunk
@@ -47,7 +51,7 @@ from headwater_ingest.errors import (
 )
 
 FILE_NAME: Final = "journal.db"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _APPLICATION_ID: Final = int.from_bytes(b"HWJ1")
 _PAGE_BYTES: Final = 16_384
@@ -63,14 +67,23 @@ _TABLES: Final = """
 CREATE TABLE meta (uuid TEXT, next_row INTEGER, next_byte INTEGER);
 CREATE TABLE chunks (
     first_row INTEGER PRIMARY KEY, row_count INTEGER,
-    first_byte INTEGER, byte_count INTEGER, at_ms INTEGER, body BLOB
+    first_byte INTEGER, byte_count INTEGER, at_ms INTEGER, counts BLOB, body BLOB
 );
+CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0;
 CREATE TABLE blocks (first_row INTEGER PRIMARY KEY, last_row INTEGER, token TEXT);
 CREATE TABLE seen (
     seq INTEGER PRIMARY KEY, at_ms INTEGER,
     event_ids BLOB, batch_ids BLOB, answers BLOB
 );
 """
+
+_UPGRADES: Final = {
+    1: """
+ALTER TABLE chunks ADD COLUMN counts BLOB;
+CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0
+"""
+}
+"""What makes a file of each earlier format one of the next."""
 
 # Our statements are right, so a plain error means that the tables are not.
 _DAMAGED: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -166,6 +179,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, checkpoint_pages: int) 
         )
     with transaction(connection):
         _create_tables(connection)
+        _upgrade_tables(connection)
         # Opening must find out that nothing can be written, not the first request.
         connection.execute("UPDATE meta SET next_row = next_row")
 
@@ -194,6 +208,15 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("INSERT INTO meta VALUES (?, 1, 0)", (str(uuid.uuid4()),))
+
+
+def _upgrade_tables(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for earlier in range(version, FORMAT):
+        for statement in _UPGRADES[earlier].split(";"):
+            connection.execute(statement)
+    if version < FORMAT:
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _refuse_lost_head(path: Path) -> None:

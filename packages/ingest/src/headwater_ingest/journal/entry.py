@@ -7,7 +7,10 @@ requests, and decoded events that stay alive over that wait cost 5 µs per event
 from dataclasses import dataclass
 from struct import unpack
 
+import msgspec
+
 from headwater_ingest.journal.answers import count_all_as_duplicates
+from headwater_ingest.journal.counts import Count
 
 ID_BYTES = 16
 
@@ -17,8 +20,7 @@ def split_ids(ids: bytes) -> tuple[bytes, ...]:
     return unpack("16s" * (len(ids) // ID_BYTES), ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One batch, ready for the disk.
 
     Attributes:
@@ -30,6 +32,7 @@ class Entry:
         row_count: How many rows that are.
         answer: The answer to the batch, a `BatchResult` as JSON.
         ids_digest: Digest of all event ids of the batch as it was sent.
+        counts: What becomes of its events, unless some are known by then.
     """
 
     site_id: int
@@ -39,6 +42,7 @@ class Entry:
     row_count: int
     answer: bytes
     ids_digest: bytes
+    counts: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.event_ids) != ID_BYTES * self.row_count:

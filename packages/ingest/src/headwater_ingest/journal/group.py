@@ -5,12 +5,19 @@ they come one after the other: the same batch is answered with the stored answer
 events that another batch brought meanwhile are taken out of the rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from headwater_ingest.journal.answers import count_as_duplicates
+from headwater_ingest.journal.counts import (
+    Tally,
+    encode_tally,
+    tally_as_repeat,
+    tally_with_repeats,
+)
 from headwater_ingest.journal.entry import (
     Committed,
     Entry,
@@ -36,16 +43,27 @@ class Group:
         row_count: Rows in all of them.
         event_ids: The ids of these rows.
         answers: For each batch that was taken, what a repeat of it must be told.
+        counts: What became of events.
     """
 
     blobs: list[bytes] = field(default_factory=list)
     row_count: int = 0
     event_ids: set[bytes] = field(default_factory=set)
     answers: dict[bytes, StoredAnswer] = field(default_factory=dict)
+    counts: Tally = field(default_factory=Counter)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.row_count or self.answers or self.counts)
 
     def encode_body(self) -> bytes:
-        """Return the body of the chunk."""
-        return _encode(self.blobs)
+        """Return the body of the chunk; empty without rows."""
+        return _encode(self.blobs) if self.row_count else b""
+
+    def encode_counts(self) -> bytes:
+        """Return the counts of the chunk; empty without any."""
+        return encode_tally(self.counts)
 
     def encode_answers(self) -> bytes:
         """Return the answers in the order of their batch ids."""
@@ -76,20 +94,25 @@ class GroupBuilder:
         """Take what is new in an entry, and say what that is."""
         if not entry.batch_id:
             self._take_rows(entry.rows, entry.row_count)
+            self._count(entry)
             return _COMMITTED
         stored = self._find_answer(entry.batch_id)
         if stored is not None and stored.ids_digest == entry.ids_digest:
+            self.group.counts.update(tally_as_repeat(entry.counts))
             return Repeated(stored)
         ids = split_ids(entry.event_ids)
         fresh = set(ids)
         if len(fresh) == len(ids) and not self._find_taken(ids):
             self._take(entry, fresh, rows=entry.rows, answer=entry.answer)
+            self._count(entry)
             return _COMMITTED
         return self._add_in_part(entry, ids)
 
     def _add_in_part(self, entry: Entry, ids: Sequence[bytes]) -> Receipt:
         kept = _find_first(ids, self._find_taken(ids))
-        answer = count_as_duplicates(entry.answer, len(ids) - len(kept))
+        repeated = len(ids) - len(kept)
+        answer = count_as_duplicates(entry.answer, repeated)
+        self.group.counts.update(tally_with_repeats(entry.counts, repeated))
         rows = encode_rows(keep_rows(decode_rows(entry.rows), kept)) if kept else b""
         self._take(entry, {ids[index] for index in kept}, rows=rows, answer=answer)
         return PartlyRepeated(answer)
@@ -105,6 +128,12 @@ class GroupBuilder:
     def _take_rows(self, rows: bytes, count: int) -> None:
         self.group.blobs.append(rows)
         self.group.row_count += count
+
+    def _count(self, entry: Entry) -> None:
+        # A loop, since the update of a Counter costs ten times as much.
+        sums = self.group.counts
+        for site_id, outcome, reason, events in entry.counts:
+            sums[site_id, outcome, reason] += events
 
     def _find_answer(self, batch_id: bytes) -> StoredAnswer | None:
         return self.group.answers.get(batch_id) or self._read_answer(batch_id)

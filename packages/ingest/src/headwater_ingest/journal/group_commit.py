@@ -23,6 +23,7 @@ import structlog
 
 from headwater_ingest.errors import JournalError
 from headwater_ingest.journal.clock import Clock
+from headwater_ingest.journal.counts import Count, CountBuffer
 from headwater_ingest.journal.database import explain
 from headwater_ingest.journal.entry import Entry, Receipt
 from headwater_ingest.journal.group import GroupBuilder
@@ -76,6 +77,7 @@ class CommitThread:
         self._path = path
         self._clock = clock
         self._on_commit = on_commit
+        self._counts = CountBuffer()
         self._queue: SimpleQueue[_Append | _Look | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._is_stopping = False
@@ -101,6 +103,14 @@ class CommitThread:
         self._queue.put(_Look(read, future))
         return future
 
+    def count(self, count: Count) -> None:
+        """Count events that leave no rows, with the next commit."""
+        self._counts.add(count)
+
+    def flush_counts(self) -> asyncio.Future[None]:
+        """Commit what is counted by now. The future is done once it is on disk."""
+        return self.look(lambda _store: self._write_counts())
+
     def stop(self, timeout_s: float) -> bool:
         """Commit what is queued, close the store, and return whether that is done."""
         self._queue.put(None)
@@ -116,6 +126,8 @@ class CommitThread:
             settled += [self._read(each) for each in items if isinstance(each, _Look)]
             self._refresh()
             self._deliver(settled)
+        with contextlib.suppress(sqlite3.Error):  # the disk is broken, as was said
+            self._write_counts()
         self._store.close()
 
     def _collect(self) -> list[_Append | _Look]:
@@ -139,12 +151,13 @@ class CommitThread:
         return items
 
     def _commit(self, appends: Sequence[_Append]) -> list[_Settled]:
-        if not appends:
+        if not appends and not self._counts.is_due():
             return []
         started = time.perf_counter()
         try:
             receipts = self._write(each.entry for each in appends)
-            self._on_commit(time.perf_counter() - started, len(appends))
+            if appends:
+                self._on_commit(time.perf_counter() - started, len(appends))
         except sqlite3.Error as error:
             self._note_refusal(error)
             return [(each, explain(error, self._path)) for each in appends]
@@ -154,11 +167,20 @@ class CommitThread:
 
     def _write(self, entries: Iterable[Entry]) -> list[Receipt]:
         builder = GroupBuilder(self._store.window, self._store.read_answer)
-        receipts = [builder.add(entry) for entry in entries]
-        if builder.group.answers or builder.group.row_count:
-            self._store.write(builder.group, self._clock())
-            self._note_success()
+        counts = self._counts.take()
+        builder.group.counts.update(counts)
+        try:
+            receipts = [builder.add(entry) for entry in entries]
+            if not builder.group.is_empty:
+                self._store.write(builder.group, self._clock())
+                self._note_success()
+        except BaseException:
+            self._counts.give_back(counts)
+            raise
         return receipts
+
+    def _write_counts(self) -> None:
+        self._write(())
 
     def _read(self, look: _Look) -> _Settled:
         try:

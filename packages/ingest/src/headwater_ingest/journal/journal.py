@@ -16,6 +16,7 @@ from headwater_ingest.errors import (
     JournalUnwritableError,
 )
 from headwater_ingest.journal.clock import Clock, start_clock
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.database import FILE_NAME, explain, open_for_service
 from headwater_ingest.journal.entry import Entry, JournalStatus, Receipt, StoredAnswer
 from headwater_ingest.journal.group_commit import CommitThread, OnCommit
@@ -124,6 +125,24 @@ class Journal:
         """
         self._refuse_closed()
         return await self._commits.look(lambda store: store.read_answer(batch_id))
+
+    def count(self, count: Count) -> None:
+        """Count events that leave no rows here, such as drops.
+
+        It rides in the next commit, at the latest after a second; a kill before that
+        loses it.
+        """
+        self._commits.count(count)
+
+    async def flush_counts(self) -> None:
+        """Return when all that was counted is on disk.
+
+        Raises:
+            JournalUnwritableError: If the disk refuses; it is then tried again.
+            JournalClosedError: If the journal is closing.
+        """
+        self._refuse_closed()
+        await self._commits.flush_counts()
 
     def status(self) -> JournalStatus:
         """Return how the journal was after the last commit, or a moment ago."""

@@ -12,7 +12,7 @@ _WAIT_S = 2.0
 
 _PENDING = """
     SELECT coalesce(sum(row_count), 0), coalesce(sum(byte_count), 0), min(at_ms)
-    FROM chunks
+    FROM chunks WHERE byte_count > 0
 """
 _WINDOW = "SELECT coalesce(sum(length(event_ids)), 0), min(at_ms) FROM seen"
 

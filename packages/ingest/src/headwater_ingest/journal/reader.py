@@ -7,6 +7,7 @@ same token.
 """
 
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ import msgspec
 
 from headwater_ingest.errors import JournalDamagedError
 from headwater_ingest.journal.clock import Clock, start_clock
+from headwater_ingest.journal.counts import Tally, decode_counts, tally
 from headwater_ingest.journal.database import (
     FILE_NAME,
     explain,
@@ -27,6 +29,7 @@ MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 """Bodies in one block, unless a single chunk is larger."""
 
 _LOCK_NAME: Final = "writer.lock"
+_MINUTE_MS: Final = 60_000
 
 _decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
@@ -47,7 +50,7 @@ class Block:
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
+        """How many rows there are, counting one for a chunk without any."""
         return self.last_row - self.first_row + 1
 
 
@@ -113,17 +116,40 @@ class JournalReader:
         try:
             bodies = self._connection.execute(
                 "SELECT body FROM chunks WHERE first_row BETWEEN ? AND ? "
-                "ORDER BY first_row",
+                "AND byte_count > 0 ORDER BY first_row",
                 (block.first_row, block.last_row),
             ).fetchall()
             return [blob for (body,) in bodies for blob in _decode(body)]
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
         except msgspec.MsgspecError as error:
-            raise JournalDamagedError(
-                f"rows {block.first_row} to {block.last_row} in {self._path} are "
-                f"damaged ({error}); nothing was changed: restore a backup"
-            ) from error
+            raise self._damaged(block, error) from error
+
+    def read_counts(self, block: Block) -> dict[int, Tally]:
+        """Return what became of events, by the minute in which it was taken.
+
+        Returns:
+            For the first second of a minute, since 1970, the sums of that minute.
+
+        Raises:
+            JournalError: If the file cannot be read, or the counts make no sense.
+        """
+        try:
+            chunks = self._connection.execute(
+                "SELECT at_ms, counts FROM chunks WHERE first_row BETWEEN ? AND ? "
+                "AND length(counts) > 0 ORDER BY first_row",
+                (block.first_row, block.last_row),
+            ).fetchall()
+            minutes: dict[int, Tally] = {}
+            for at_ms, counts in chunks:
+                minute = at_ms // _MINUTE_MS * 60
+                sums = tally(decode_counts(counts))
+                minutes.setdefault(minute, Counter()).update(sums)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        except msgspec.MsgspecError as error:
+            raise self._damaged(block, error) from error
+        return minutes
 
     def checkpoint(self, block: Block) -> None:
         """Let a block go that is in ClickHouse. Doing it twice does no harm.
@@ -154,6 +180,12 @@ class JournalReader:
         """Close the connection and let the next reader in."""
         self._connection.close()
         self._lock.release()
+
+    def _damaged(self, block: Block, error: Exception) -> JournalDamagedError:
+        return JournalDamagedError(
+            f"rows {block.first_row} to {block.last_row} in {self._path} are damaged "
+            f"({error}); nothing was changed: restore a backup"
+        )
 
     def _find_frozen(self) -> Block | None:
         row = self._connection.execute(

@@ -73,22 +73,27 @@ class Store:
     def read_backlog(self) -> Backlog:
         """Return how much is pending. Two steps into the index, whatever it is."""
         first = self._connection.execute(
-            "SELECT first_row, first_byte, at_ms FROM chunks ORDER BY first_row LIMIT 1"
+            "SELECT first_row, first_byte, at_ms, "
+            "(SELECT count(*) FROM chunks WHERE byte_count = 0) "
+            "FROM chunks ORDER BY first_row LIMIT 1"
         ).fetchone()
         if first is None:
             return Backlog(0, 0, None)
-        row, byte, at_ms = first
-        return Backlog(self._next_row - row, self._next_byte - byte, at_ms)
+        row, byte, at_ms, without_rows = first
+        rows = self._next_row - row - without_rows
+        return Backlog(rows, self._next_byte - byte, at_ms if rows else None)
 
     def write(self, group: Group, at_ms: int) -> None:
         """Write a group and sync it, then let the window know."""
-        body = group.encode_body() if group.row_count else b""
-        answers = group.encode_answers()
+        body, answers = group.encode_body(), group.encode_answers()
+        numbers = 0
         with transaction(self._connection):
-            self._insert_chunk(group, at_ms, body)
+            if body or group.counts:
+                numbers = group.row_count or 1
+                self._insert_chunk(group, at_ms, body)
             self._insert_seen(group, at_ms, answers)
             forgotten = self._forget()
-        self._next_row += group.row_count
+        self._next_row += numbers
         self._next_byte += len(body)
         self._oldest_seq = forgotten
         if group.answers:
@@ -121,18 +126,19 @@ class Store:
         self._next_seq += 1
 
     def _insert_chunk(self, group: Group, at_ms: int, body: bytes) -> None:
-        if group.row_count:
-            self._connection.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    self._next_row,
-                    group.row_count,
-                    self._next_byte,
-                    len(body),
-                    at_ms,
-                    body,
-                ),
-            )
+        self._connection.execute(
+            "INSERT INTO chunks (first_row, row_count, first_byte, byte_count, at_ms, "
+            "counts, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._next_row,
+                group.row_count or 1,
+                self._next_byte,
+                len(body),
+                at_ms,
+                group.encode_counts(),
+                body,
+            ),
+        )
 
     def _insert_seen(self, group: Group, at_ms: int, answers: bytes) -> None:
         if group.answers:

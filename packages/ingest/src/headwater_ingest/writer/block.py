@@ -10,14 +10,19 @@ It is then cut by calendar year. All this depends on the rows of the block alone
 it is sent again, it becomes the same INSERTs with the same tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from headwater_ingest.journal.counts import Key
 from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_columns
 
 TIMESTAMP: Final = "timestamp"
+EVENTS: Final = "events"
+COUNTERS: Final = "ingest_counters"
+
+_COUNTER_COLUMNS: Final = ("minute", "site_id", "outcome", "reason", "count")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,11 +35,13 @@ class Insert:
         token: What ClickHouse knows them by; the same rows have the same token.
         names: The columns that are sent, in the order of the table.
         columns: The values of each.
+        table: Where they go.
     """
 
     token: str
     names: tuple[str, ...]
     columns: list[list[Any]]
+    table: str = EVENTS
 
     @property
     def row_count(self) -> int:
@@ -46,15 +53,34 @@ def make_inserts(sets: Sequence[Rows], token: str) -> list[Insert]:
     """Return one INSERT, or one per year in order when the rows span several.
 
     Args:
-        sets: The rows of the block.
+        sets: The rows of the block; it may have none.
         token: The token of the block.
     """
+    if not sets:
+        return []
     used = {EVENT_ID, TIMESTAMP}.union(*(each.constants for each in sets))
     used.update(*(each.varying for each in sets))
     names = tuple(column.name for column in COLUMNS if column.name in used)
     merged = zip(COLUMNS, merge_columns(sets), strict=True)
     columns = [values for column, values in merged if column.name in used]
     return _cut_by_year(Insert(token, names, columns))
+
+
+def make_counter_insert(minutes: Mapping[int, Mapping[Key, int]], token: str) -> Insert:
+    """Return the INSERT of what became of events.
+
+    Args:
+        minutes: The sums of each minute, of which there is one at least.
+        token: The token of the block. The counters are in another table, and have one
+            of their own that follows from it.
+    """
+    rows = [
+        (minute, *key, events)
+        for minute, sums in minutes.items()
+        for key, events in sums.items()
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return Insert(f"{token}/{COUNTERS}", _COUNTER_COLUMNS, columns, COUNTERS)
 
 
 def _cut_by_year(insert: Insert) -> list[Insert]:

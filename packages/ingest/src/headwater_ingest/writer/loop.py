@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from headwater_ingest.journal import Block
+from headwater_ingest.journal.counts import Tally
 from headwater_ingest.rows import decode_rows
-from headwater_ingest.writer.block import Insert, make_inserts
+from headwater_ingest.writer.block import Insert, make_counter_insert, make_inserts
 from headwater_ingest.writer.classify import FailureKind, classify
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.progress import Progress
@@ -36,6 +37,10 @@ class BlockSource(Protocol):
 
     def read(self, block: Block) -> list[bytes]:
         """Return its rows, as they were encoded."""
+        ...
+
+    def read_counts(self, block: Block) -> dict[int, Tally]:
+        """Return what became of events, by minute."""
         ...
 
     def checkpoint(self, block: Block) -> None:
@@ -107,10 +112,13 @@ class WriterLoop:
         if block is None:
             return False
         sets = [decode_rows(blob) for blob in self._source.read(block)]
-        for insert in make_inserts(sets, block.token):
+        inserts = make_inserts(sets, block.token)
+        if minutes := self._source.read_counts(block):
+            inserts.append(make_counter_insert(minutes, block.token))
+        for insert in inserts:
             self._sink.insert(insert)
         self._source.checkpoint(block)
-        self._progress.note_block(block.row_count)
+        self._progress.note_block(sum(len(rows.event_id) for rows in sets))
         return True
 
     def _wait_for_retry(self, error: Exception) -> None:

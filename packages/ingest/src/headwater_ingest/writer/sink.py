@@ -39,7 +39,7 @@ class ClickHouseSink:
         started = time.perf_counter()
         try:
             client.execute(
-                f"INSERT INTO events ({', '.join(insert.names)}) VALUES",
+                f"INSERT INTO {insert.table} ({', '.join(insert.names)}) VALUES",
                 insert.columns,
                 columnar=True,
                 settings={"insert_deduplication_token": insert.token},
