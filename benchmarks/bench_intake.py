@@ -21,6 +21,7 @@ import zstandard
 from headwater_ingest.http.intake import Intake, Request
 from headwater_ingest.http.native import decode_ingest_events
 from headwater_ingest.journal.entry import Committed, Entry, Receipt, StoredAnswer
+from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site, digest_key
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
@@ -102,6 +103,7 @@ def make_intake() -> Intake:
     sites.replace([Site(1, "example.com", frozenset({digest_key(KEY)}))])
     return Intake(
         sites=sites,
+        gate=Gatekeeper(),
         journal=ForgetfulJournal(),
         metrics=Metrics("0"),
         clock=lambda: NOW_MS,

@@ -57,7 +57,7 @@ async def main() -> None:
     world, lifecycle, metrics = World(), Lifecycle(), Metrics("conformance")
     async with AsyncExitStack() as stack:
         stack.enter_context(lifecycle.on_signals())
-        sock = stack.enter_context(listen(settings.host, settings.port))
+        sock = stack.enter_context(listen(settings.listen_host, settings.port))
         journal = Journal.open(settings.data_dir, max_bytes=settings.journal_max_bytes)
         stack.callback(journal.close)
         storage = await stack.enter_async_context(
