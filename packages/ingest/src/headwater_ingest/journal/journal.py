@@ -204,7 +204,7 @@ class Journal:
 
 def _make(directory: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalUnwritableError(
             f"the directory {directory} cannot be made ({error.strerror}): make it "
