@@ -124,11 +124,17 @@ def as_list(properties: Properties, key: str) -> list[Any]:
 
 def as_json(properties: Properties) -> str:
     """Return the form of the views: compact, in order, 2 for 2.0."""
-    whole = {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value
-        for key, value in properties.items()
-    }
+    whole = as_whole(properties)
     return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def as_whole(value: Any) -> Any:
+    """Return a value with 2 for 2.0, at every depth: a sum may lie in a list."""
+    if isinstance(value, dict):
+        return {key: as_whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def as_texts(properties: Properties) -> dict[str, str]:
