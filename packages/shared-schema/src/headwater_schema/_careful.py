@@ -21,7 +21,7 @@ from headwater_schema.limits import (
     MAX_FORGIVEN_BYTES,
 )
 from headwater_schema.outcomes import Reason
-from headwater_schema.values import clean_event, clean_value
+from headwater_schema.values import clean_event, clean_properties
 
 NOT_PLAIN: Final = (DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that need the second look."""
@@ -169,19 +169,23 @@ def _open_forgivingly(body: bytes, form: Format, fault: str) -> tuple[Envelope, 
     except MalformedBodyError:
         # The fast decoder says more precisely what is wrong.
         raise MalformedBodyError(fault) from None
-    known = Envelope.__struct_fields__
-    tree = {
-        name: clean_value(form.reader.load(source))
-        for name, source in members.items()
-        if name in known
-    }
-    try:
-        envelope = msgspec.convert(tree, Envelope)
-    except (DecodeError, ValueError) as error:
-        raise MalformedBodyError(str(error)) from None
+    envelope = _load_envelope(members, form)
     if "events" not in members:
         raise MalformedBodyError("Object missing required field `events`")
     return envelope, members["events"]
+
+
+def _load_envelope(members: Mapping[str, bytes], form: Format) -> Envelope:
+    known = set(Envelope.__struct_fields__)
+    fields = {name: form.reader.load(members[name]) for name in known & members.keys()}
+    clean, refused = clean_properties(fields)
+    if refused:
+        name, why = next(iter(refused.items()))
+        raise MalformedBodyError(f"{why} - at `$.{name}`")
+    try:
+        return msgspec.convert(clean, Envelope)
+    except (DecodeError, ValueError) as error:
+        raise MalformedBodyError(str(error)) from None
 
 
 def _separate(array: bytes, form: Format) -> Sequence[bytes | Raw]:
