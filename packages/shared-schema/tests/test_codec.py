@@ -353,6 +353,14 @@ def test_events_that_are_too_large_leave_the_others_their_second_look(
     assert reasons == [Reason.EVENT_TOO_LARGE] * 4
 
 
+def test_id_is_not_looked_for_beyond_what_a_second_look_may_cost() -> None:
+    text = b"x" * (MAX_FORGIVEN_BYTES * 3 // 10)
+    event = b'{"event_id":"%b","properties":{"a":NaN,"b":"%b"}}' % (ID.encode(), text)
+    first, second = decode_batch(b'{"events":[%b,%b]}' % (event, event)).refused
+    assert (first.reason, first.event_id) == (Reason.MALFORMED_EVENT, UUID(ID))
+    assert (second.reason, second.event_id) == (Reason.MALFORMED_EVENT, None)
+
+
 @pytest.mark.parametrize("event_id", ["no-uuid", "\ud800", 5, None, ["x"], {"a": ID}])
 def test_id_that_cannot_be_read_is_none(event_id: object) -> None:
     (refused,) = decode([{"event_id": event_id}]).refused
