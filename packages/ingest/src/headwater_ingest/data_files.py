@@ -23,7 +23,7 @@ from headwater_ingest.enrich.spam import load_spam, packaged_spam
 from headwater_ingest.enrich.url import page_cache_info
 from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.enrich.watched_file import WatchedFile
-from headwater_ingest.pipeline.web.steps import Enrichment
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.settings import Settings
 
 _T = TypeVar("_T")

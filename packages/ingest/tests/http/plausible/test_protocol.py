@@ -226,6 +226,16 @@ def test_drops_are_counted_and_named_in_headers(web: WebEdge) -> None:
     assert len(web.rows()) == 1
     assert web.counted("headwater_events_total", outcome="accepted") == 1
     assert web.counted("headwater_events_total", reason="not_found") == 2
+    assert web.journal.counts == {
+        (7, "accepted", ""): 1,
+        (0, "dropped", "not_found"): 2,
+    }
+
+
+def test_a_drop_is_counted_for_its_site(web: WebEdge) -> None:
+    web.send(BODY, {"user-agent": "A bot"})
+
+    assert web.journal.counts == {(7, "dropped", "bot"): 1}
 
 
 def test_the_first_of_repeated_headers_counts(web: WebEdge) -> None:
@@ -257,6 +267,7 @@ def test_what_is_not_on_disk_is_not_acknowledged(
         assert msgspec.json.decode(answer.content)["status"] == 503
     assert web.counted("headwater_requests_refused_total", code=code) == 2
     assert web.counted("headwater_events_total") == 0
+    assert not web.journal.counts
 
 
 def test_a_node_that_drains_refuses_events(web: WebEdge) -> None:

@@ -33,6 +33,9 @@ class Buffer(Protocol):
     async def append(self, rows: Sequence[Row]) -> None:
         """Returns when the rows of a request are on disk."""
 
+    def count_dropped(self, site_id: int, reason: Reason) -> None:
+        """Counts an event that leaves no row; site 0 stands for none."""
+
 
 Observe = Callable[[str, float], object]
 """Is told the name of a step and its seconds."""
@@ -99,6 +102,8 @@ class WebPipeline:
             result.missing_rates += event.revenue.lacks_rate
         if rows:
             await self._buffer.append(rows)
+        for each in result.dropped:
+            self._buffer.count_dropped(each.site_id, each.reason)
         return result
 
     async def _register(self, event: WebEvent) -> Session | Reason:

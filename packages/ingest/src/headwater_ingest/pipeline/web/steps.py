@@ -4,18 +4,13 @@ A step is a method that adds to the event, or returns the reason why it is dropp
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headwater_ingest.enrich.address import IpClass
-from headwater_ingest.enrich.attribution import Attributor
-from headwater_ingest.enrich.client_hints import ClientHints
-from headwater_ingest.enrich.currency import Rates, make_revenue
-from headwater_ingest.enrich.data_centres import DataCentres
-from headwater_ingest.enrich.geo import Locator, locate_client
+from headwater_ingest.enrich.currency import make_revenue
+from headwater_ingest.enrich.geo import locate_client
 from headwater_ingest.enrich.root_domain import root_domain
-from headwater_ingest.enrich.spam import SpamList
-from headwater_ingest.enrich.user_agent import Device
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.sites.model import Site
 from headwater_ingest.visitors.user_id import make_user_id
@@ -42,13 +37,6 @@ class Gate(Protocol):
         """Returns why it may not, or None."""
 
 
-class Devices(Protocol):
-    """What knows user agents."""
-
-    def read(self, user_agent: str, hints: ClientHints) -> Device | None:
-        """Returns what a user agent stands for; None for a bot."""
-
-
 class Salts(Protocol):
     """The salts of the days."""
 
@@ -57,27 +45,6 @@ class Salts(Protocol):
 
     def previous(self, now_ms: int) -> bytes | None:
         """Returns the salt of yesterday, if it is known."""
-
-
-@dataclass(slots=True)
-class Enrichment:
-    """What the steps look things up in. Each part is replaced as a whole on a reload.
-
-    Attributes:
-        spam: Referrers that are spam.
-        locator: Where addresses are.
-        data_centres: Which of them belong to data centres.
-        devices: What user agents are.
-        attributor: Where visits come from.
-        rates: Exchange rates.
-    """
-
-    spam: SpamList
-    locator: Locator
-    data_centres: DataCentres
-    devices: Devices
-    attributor: Attributor
-    rates: Rates
 
 
 class WebSteps:
