@@ -95,7 +95,7 @@ class WebPipeline:
             event = WebEvent(request, domain)
             session = self._run(event) or await self._register(event)
             if isinstance(session, Reason):
-                result.dropped.append(Dropped(_site_id(event), domain, session))
+                result.dropped.append(Dropped(event.site.id, domain, session))
                 continue
             rows.append(make_row(event, session))
             result.buffered.append(domain)
@@ -137,13 +137,9 @@ class WebPipeline:
         return None
 
 
-def _site_id(event: WebEvent) -> int:
-    return event.site.id if event.site else 0
-
-
 def _visit(event: WebEvent) -> Visit:
     return Visit(
-        _site_id(event),
+        event.site.id,
         event.user_id,
         event.previous_user_id,
         event.request.time_s,
@@ -160,7 +156,7 @@ def make_row(event: WebEvent, session: Session) -> Row:
     request, fields = event.request, event.request.fields
     columns: dict[str, Any] = {
         **session.facts,
-        "site_id": _site_id(event),
+        "site_id": event.site.id,
         "name": fields.name,
         "timestamp": request.time_s * 1000,
         "received_at": request.received_at_ms,
