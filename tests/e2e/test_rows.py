@@ -22,6 +22,7 @@ class Plan(Enum):
     PRO = "pro"
 
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PROPERTIES: dict[str, object] = {
     "zebra": "last, and stored in the order of the keys",
     "amount": 49.99,
@@ -43,8 +44,8 @@ PROPERTIES: dict[str, object] = {
     "address": {"city": "Oslo", "zip": 150, "$ip": "192.0.2.9"},
     "$session_id": "session-1",
     "$current_url": "https://www.Example.com:8443/caf%C3%A9/menu?utm_source=x#top",
-    "$ip": "203.0.113.7",
-    "$user_agent": "Mozilla/5.0 (secret)",
+    "$ip": "81.2.69.142",
+    "$user_agent": f"{FIREFOX} (secret)",
 }
 
 TEXTS = {
@@ -141,6 +142,14 @@ def test_every_field_of_an_event_arrives_in_its_column(
         "hostname": "example.com",
         "pathname": "/café/menu",
         "props": TEXTS,
+        "referrer_source": "x",
+        "utm_source": "x",
+        "acquisition_channel": "Referral",
+        "country_code": "GB",
+        "screen_size": "Desktop",
+        "operating_system": "GNU/Linux",
+        "browser": "Firefox",
+        "browser_version": "140.0",
         "groups": {"company": "acme", "team": "7"},
         "sdk": "headwater-python",
         "sdk_version": headwater.__version__,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
@@ -25,6 +26,11 @@ SITES = '[[site]]\ndomain = "a.example"\nwrite_key = "hw_0123456789abcdef"\n'
 
 def findings(settings: Settings) -> dict[str, Finding]:
     return {each.subject: each for each in examine(LoadedSettings(settings, {}))}
+
+
+def examine_files(settings: Settings) -> list[Finding]:
+    found = examine(LoadedSettings(settings, {}))
+    return [each for each in found if each.subject == "data files"]
 
 
 @pytest.fixture
@@ -93,6 +99,27 @@ def test_a_directory_that_cannot_be_written_fails(
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
 
     assert findings(settings)["data directory"].level is Level.FAIL
+
+
+def test_the_files_of_the_operator_are_read(settings: Settings, tmp_path: Path) -> None:
+    rates, spam = tmp_path / "rates.json", tmp_path / "spam.txt"
+    rates.write_text('{"rates": {"EUR": 0.9}}')
+    spam.write_text("spam.example\n")
+
+    good = examine_files(replace(settings, rates_file=rates, spam_file=spam))
+    rates.write_text("{")
+    missing = tmp_path / "missing.mmdb"
+    bad = examine_files(
+        replace(settings, rates_file=rates, spam_file=spam, geoip_asn_file=missing)
+    )
+
+    assert [(each.level, each.detail[:10]) for each in good] == [
+        (Level.OK, "2 of yours")
+    ]
+    assert [each.level for each in bad] == [Level.OK, Level.WARN, Level.WARN]
+    assert bad[0].detail.startswith("1 of yours")
+    assert f"{missing}: cannot be read" in bad[1].detail
+    assert f"{rates}: is no JSON" in bad[2].detail
 
 
 def test_an_unreachable_clickhouse_fails(settings: Settings) -> None:

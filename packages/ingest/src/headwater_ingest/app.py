@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from headwater_ingest.clickhouse.sites import ClickHouseSites
+from headwater_ingest.errors import JournalError
 from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
@@ -27,6 +28,7 @@ from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
+from headwater_ingest.pipeline.end_user import EndUserSteps
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
@@ -133,6 +135,7 @@ def make_application(
     intake = Intake(
         sites=node.shared.sites,
         gate=node.shared.gate,
+        end_users=EndUserSteps(node.web.files.enrichment),
         journal=node.journal,
         metrics=metrics,
     )
@@ -192,6 +195,15 @@ async def _stop(node: Node, server: HttpServer, settings: Settings) -> None:
     await lifecycle.bounded(server.finish_requests(), _REQUEST_SECONDS)
     await server.close()
     await node.web.save_sessions()
+    await _flush_counts(node)
     drain_seconds = settings.drain_seconds
     await lifecycle.bounded(node.storage.drain(drain_seconds), drain_seconds + 5)
     _log.info("stopped", rows_left=(await node.journal.refresh()).rows_pending)
+
+
+async def _flush_counts(node: Node) -> None:
+    """Put what was counted lately into the journal, so that it is written with it."""
+    try:
+        await node.journal.flush_counts()
+    except JournalError as error:
+        _log.warning("the counts of the last second are lost", problem=str(error))

@@ -14,7 +14,7 @@ from headwater_ingest.enrich.data_centres import (
     HostingNetworks,
     NoDataCentres,
 )
-from headwater_ingest.enrich.geo import GeoDatabase, Locator, RegistryCountries
+from headwater_ingest.enrich.geo import GeoDatabase, RegistryCountries
 from headwater_ingest.enrich.networks import address_cache_info
 from headwater_ingest.enrich.rates import load_rates, packaged_rates
 from headwater_ingest.enrich.root_domain import root_domain, root_domain_cache_info
@@ -23,12 +23,12 @@ from headwater_ingest.enrich.spam import load_spam, packaged_spam
 from headwater_ingest.enrich.url import page_cache_info
 from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.enrich.watched_file import WatchedFile
-from headwater_ingest.pipeline.web.steps import Enrichment
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.settings import Settings
 
 _T = TypeVar("_T")
 
-_REGISTRIES: Final[Locator] = RegistryCountries()
+_REGISTRIES: Final[GeoDatabase | RegistryCountries] = RegistryCountries()
 _NO_DATA_CENTRES: Final[DataCentres] = NoDataCentres()
 
 
@@ -115,11 +115,10 @@ class DataFiles:
             "attribution": tables.attributor.cache_info(),
             "device": self._devices.cache_info(),
             "page": page_cache_info(),
+            "place": self._locator.value.cache_info(),
             "root_domain": root_domain_cache_info(),
             "spam": tables.spam.cache_info(),
         }
-        if isinstance(tables.locator, GeoDatabase | RegistryCountries):
-            caches["place"] = tables.locator.cache_info()
         if isinstance(tables.data_centres, HostingNetworks):
             caches["data_centre"] = tables.data_centres.cache_info()
         return caches

@@ -18,6 +18,7 @@ from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import find_running
 from headwater_ingest.clickhouse.embedded.process import check_installed
 from headwater_ingest.clickhouse.migrate import schema_state
+from headwater_ingest.data_files import DataFiles
 from headwater_ingest.errors import HeadwaterError
 from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
@@ -203,6 +204,14 @@ def _list_domains(sites: Sequence[SiteRecord]) -> str:
     return domains + (f" and {len(sites) - 5} more" if len(sites) > 5 else "")
 
 
+def _data_files(settings: Settings) -> Iterator[Finding]:
+    problems = DataFiles(settings).problems
+    good = len(settings.data_files) - len(problems)
+    yield _ok("data files", f"{good} of yours, beside those that come with Headwater")
+    for problem in problems:
+        yield _warn("data files", f"{problem}; it is done without")
+
+
 def _service(settings: Settings) -> Iterator[Finding]:
     running = ServiceFile.read(settings.data_dir)
     if running is None:
@@ -268,5 +277,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _journal,
     _clickhouse,
     _sites,
+    _data_files,
     _service,
 )

@@ -235,6 +235,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.sites_file or self.data_dir / "sites.toml"
 
     @property
+    def data_files(self) -> tuple[Path, ...]:
+        """The files for enrichment that the operator names."""
+        files = (
+            self.geoip_city_file,
+            self.geoip_asn_file,
+            self.spam_file,
+            self.traffic_sources_file,
+            self.rates_file,
+        )
+        return tuple(each for each in files if each is not None)
+
+    @property
     def clickhouse_dir(self) -> Path:
         """Where the embedded ClickHouse lives."""
         return self.data_dir / "clickhouse"

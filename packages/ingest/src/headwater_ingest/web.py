@@ -121,4 +121,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
 async def _watch(files: DataFiles) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        await asyncio.to_thread(files.refresh)
+        try:
+            await asyncio.to_thread(files.refresh)
+        except Exception:  # noqa: BLE001 - a supervised loop: it goes on
+            _log.exception("look at data files failed")

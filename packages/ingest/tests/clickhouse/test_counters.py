@@ -1,7 +1,9 @@
 """The counters per minute and site: sums that no repetition can change."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import pytest
 
@@ -44,6 +46,19 @@ def test_counts_of_one_minute_add_up_and_a_repeated_block_adds_nothing(
     insert(client, "1-10", (*bots, 2), (*bots, 1), optimize_on_insert=optimize)
 
     assert client.execute(TOTALS) == [(NOON, 7, "dropped", "bot", 7)]
+
+
+def test_events_and_counters_of_one_block_share_its_token(
+    client: Client, store: Callable[..., None]
+) -> None:
+    """The writer is killed between the two INSERTs, and sends both again."""
+    for is_whole in (False, True):
+        store([{"event_id": UUID(int=1)}], "1-10")
+        if is_whole:
+            insert(client, "1-10", (NOON_S, 7, "accepted", "", 1))
+
+    assert client.execute("SELECT count() FROM events") == [(1,)]
+    assert client.execute(TOTALS) == [(NOON, 7, "accepted", "", 1)]
 
 
 def test_minutes_sites_outcomes_and_reasons_are_counted_apart(client: Client) -> None:

@@ -108,7 +108,7 @@ def apply(properties: Properties, operations: list[tuple[str, str, Any]]) -> Non
             properties[key] = value
         elif operation == "add" and is_number(value):
             if is_number(properties.get(key, 0)):
-                properties[key] = properties.get(key, 0) + value
+                properties[key] = plain(properties.get(key, 0) + value)
         elif operation == "append":
             properties[key] = [*as_list(properties, key), value]
 
@@ -117,37 +117,28 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def plain(number: float) -> float:
+    """Return a whole number as JSON of ClickHouse has it, 2 for 2.0."""
+    return int(number) if number == int(number) else number
+
+
 def as_list(properties: Properties, key: str) -> list[Any]:
     value = properties.get(key, [])
     return value if isinstance(value, list) else [value]
 
 
 def as_json(properties: Properties) -> str:
-    """Return the form of the views: compact, in order, 2 for 2.0."""
-    whole = as_whole(properties)
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def as_whole(value: Any) -> Any:
-    """Return a value with 2 for 2.0, at every depth: a sum may lie in a list."""
-    if isinstance(value, dict):
-        return {key: as_whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(
+        properties, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def as_texts(properties: Properties) -> dict[str, str]:
-    whole = json.loads(as_json(properties))
     return {
         key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in whole.items()
+        for key, value in properties.items()
         if value is not None and not isinstance(value, list | dict)
     }
-
-
-def statement(operations: dict[str, Any], prefix: str) -> Properties:
-    return {prefix + operation: values for operation, values in operations.items()}
 
 
 # Halves and quarters add up exactly; "7" looks like a number and is none.

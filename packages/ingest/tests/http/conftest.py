@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +14,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
+from headwater_ingest.enrich.attribution import Attributor
+from headwater_ingest.enrich.data_centres import NoDataCentres
+from headwater_ingest.enrich.geo import RegistryCountries
+from headwater_ingest.enrich.sources_file import packaged_sources
+from headwater_ingest.enrich.spam import SpamList
+from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.errors import JournalError
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.http.routes import ingest_routes
 from headwater_ingest.journal.answers import count_as_duplicates
+from headwater_ingest.journal.counts import (
+    Count,
+    Tally,
+    tally,
+    tally_as_repeat,
+    tally_with_repeats,
+)
 from headwater_ingest.journal.entry import (
     Committed,
     Entry,
@@ -26,6 +40,8 @@ from headwater_ingest.journal.entry import (
     StoredAnswer,
     split_ids,
 )
+from headwater_ingest.pipeline.end_user import EndUserSteps
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.rows import (
     COLUMNS,
     decode_rows,
@@ -52,12 +68,14 @@ class MemoryJournal:
 
     Attributes:
         blobs: The rows of each entry that had any.
+        counts: What became of events, by site, outcome and reason.
         error: What it raises instead of taking anything.
         is_forgetful: Batches leave the window while somebody asks for their answer.
     """
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
+        self.counts: Tally = Counter()
         self.error: JournalError | None = None
         self.is_forgetful = False
         self._answers: dict[bytes, StoredAnswer] = {}
@@ -77,15 +95,21 @@ class MemoryJournal:
         await self._wait()
         stored = self._answers.get(entry.batch_id)
         if stored and stored.ids_digest == entry.ids_digest:
+            self.counts.update(tally_as_repeat(entry.counts))
             return Repeated(stored)
         ids = split_ids(entry.event_ids)
         fresh = [place for place, each in enumerate(ids) if each not in self._ids]
-        answer = count_as_duplicates(entry.answer, len(ids) - len(fresh))
+        repeated = len(ids) - len(fresh)
+        answer = count_as_duplicates(entry.answer, repeated)
+        self.counts.update(tally_with_repeats(entry.counts, repeated))
         self._answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
         self._ids.update(ids)
         if fresh:
             self.blobs.append(encode_rows(keep_rows(decode_rows(entry.rows), fresh)))
         return PartlyRepeated(answer) if len(fresh) < len(ids) else Committed()
+
+    def count(self, count: Count, /) -> None:
+        self.counts.update(tally([count]))
 
     async def _wait(self) -> None:
         # Like the disk, it lets other requests go on meanwhile.
@@ -99,6 +123,17 @@ class Door:
     """Says whether the node still takes requests."""
 
     refusing: bool = False
+
+
+def _make_enrichment() -> Enrichment:
+    return Enrichment(
+        spam=SpamList(["spam.example"]),
+        locator=RegistryCountries(),
+        data_centres=NoDataCentres(),
+        devices=DeviceReader(),
+        attributor=Attributor(packaged_sources()),
+        rates={},
+    )
 
 
 @dataclass
@@ -126,6 +161,7 @@ class Edge:
         intake = Intake(
             sites=self.sites,
             gate=self.gate,
+            end_users=EndUserSteps(_make_enrichment()),
             journal=self.journal,
             metrics=self.metrics,
             clock=lambda: self.now_ms,

@@ -66,6 +66,7 @@ def test_every_field_of_an_event_becomes_a_column(edge: Edge) -> None:
         "distinct_id": "ada@example.com",
         "hostname": "example.com",
         "pathname": "/a b",
+        "acquisition_channel": "Direct",
         "props": {
             "$current_url": "https://www.Example.com:8080/a%20b?c#d",
             "$session_id": "s-1",

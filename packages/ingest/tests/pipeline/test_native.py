@@ -9,13 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from siphashc import siphash
 
-from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
+from headwater_ingest.pipeline.end_user import Facts
+from headwater_ingest.pipeline.native import (
+    Admit,
+    BuiltBatch,
+    Describe,
+    NativeBatch,
+    admit_all,
+    build_batch,
+)
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import encode_rows, merge_columns
+from headwater_ingest.sites.gatekeeper import Cut
 from headwater_schema.codec import decode_batch, encode_json
+from headwater_schema.events import Event
+from headwater_schema.outcomes import Reason
 
 NOW_MS = 1_735_787_045_678
 BATCH_ID = UUID(int=99)
+TOLD = {"$ip": "192.0.2.1"}
 EVENT = {"event": "Clicked", "distinct_id": "ada"}
 
 
@@ -26,6 +38,22 @@ def build(
     known = set(window_keys(site_id, seen))
     batch = NativeBatch(site_id, BATCH_ID, decoded, NOW_MS)
     return build_batch(batch, seen=lambda keys: [key for key in keys if key in known])
+
+
+def build_with(
+    describe: Describe,
+    *events: object,
+    seen: Sequence[UUID] = (),
+    admit: Admit = admit_all,
+) -> BuiltBatch:
+    decoded = decode_batch(encode_json({"events": events}))
+    known = set(window_keys(7, seen))
+    return build_batch(
+        NativeBatch(7, BATCH_ID, decoded, NOW_MS),
+        seen=lambda keys: [key for key in keys if key in known],
+        admit=admit,
+        describe=describe,
+    )
 
 
 def column(built: BuiltBatch, name: str) -> list[Any]:
@@ -73,15 +101,82 @@ def test_pages_and_sessions_cost_nothing_where_there_are_none() -> None:
         assert name not in built.rows.varying
 
 
-@pytest.mark.parametrize("url", [None, "", 7, ["https://example.com"], {}, True])
-def test_a_url_that_is_no_text_is_no_page(url: object) -> None:
-    built = build(
-        {**EVENT, "properties": {"$current_url": url}},
-        {**EVENT, "properties": {"$current_url": "https://example.com/a"}},
+def test_no_end_user_is_looked_for_where_no_event_tells_of_one() -> None:
+    def describe(event: Event) -> Facts:
+        raise AssertionError(event)
+
+    built = build({**EVENT, "properties": {"a": 1, "$session_id": "s"}}, EVENT)
+
+    assert build_with(describe, EVENT).result == build(EVENT).result
+    assert "hostname" not in built.rows.constants
+
+
+def test_facts_of_end_users_become_columns() -> None:
+    facts: dict[str, Facts | Reason] = {
+        "a": {"hostname": "a.example", "city_geoname_id": 5},
+        "b": {"browser": "Firefox"},
+        "c": {},
+    }
+
+    built = build_with(
+        lambda event: facts[event.distinct_id],
+        *({**EVENT, "distinct_id": each, "properties": TOLD} for each in facts),
     )
 
-    assert column(built, "hostname") == ["", "example.com"]
-    assert column(built, "pathname") == ["", "/a"]
+    assert column(built, "hostname") == ["a.example", "", ""]
+    assert column(built, "city_geoname_id") == [5, 0, 0]
+    assert column(built, "browser") == ["", "Firefox", ""]
+
+
+def test_an_event_is_dropped_for_what_it_tells_of_its_end_user() -> None:
+    ids = [str(UUID(int=number)) for number in range(1, 5)]
+    answers: dict[str, Facts | Reason] = {
+        "a": {"hostname": "a.example"},
+        "b": Reason.BOT,
+        "c": Reason.DC_IP,
+        "d": {"hostname": "d.example"},
+    }
+
+    built = build_with(
+        lambda event: answers[event.distinct_id],
+        *(
+            {**EVENT, "distinct_id": name, "event_id": each, "properties": TOLD}
+            for name, each in zip(answers, ids, strict=True)
+        ),
+    )
+
+    assert column(built, "distinct_id") == ["a", "d"]
+    assert column(built, "hostname") == ["a.example", "d.example"]
+    assert built.keys == window_keys(7, built.rows.event_id)
+    result = built.result
+    assert (result.accepted, result.invalid) == (2, 0)
+    assert result.dropped == {"bot": 1, "dc_ip": 1}
+    assert {each: result.results[each].reason for each in ids[1:3]} == {
+        ids[1]: "bot",
+        ids[2]: "dc_ip",
+    }
+    assert result.results[ids[1]].outcome == "dropped"
+
+
+def test_only_events_that_are_let_in_are_looked_at() -> None:
+    seen = []
+
+    def describe(event: Event) -> Facts:
+        seen.append(event.distinct_id)
+        return {}
+
+    known = UUID(int=5)
+    build_with(
+        describe,
+        {**EVENT, "distinct_id": "known", "event_id": str(known), "properties": TOLD},
+        {**EVENT, "distinct_id": "late", "timestamp": 0, "properties": TOLD},
+        {**EVENT, "distinct_id": "let in", "properties": TOLD},
+        {**EVENT, "distinct_id": "cut", "properties": TOLD},
+        seen=[known],
+        admit=lambda count: Cut(count - 1, Reason.THROTTLE),
+    )
+
+    assert seen == ["let in"]
 
 
 @pytest.mark.parametrize("session", [None, "", 7, ["s"], {}, True])

@@ -11,16 +11,6 @@ from typing import Final, NamedTuple, Self
 
 from headwater_ingest.enrich.agent_rules import Found, cut_version, join_version
 
-_HEADERS: Final = (
-    ("sec-ch-ua", 256),
-    ("sec-ch-ua-full-version-list", 256),
-    ("sec-ch-ua-platform", 32),
-    ("sec-ch-ua-platform-version", 32),
-    ("sec-ch-ua-mobile", 32),
-    ("sec-ch-ua-model", 64),
-)
-"""Headers, and how many of their characters are looked at. Real ones have fewer."""
-
 _BRAND: Final = re.compile(r'"([^"]*)"\s*;\s*v\s*=\s*"([^"]*)"')
 
 _BROWSERS: Final[Mapping[str, str]] = {
@@ -104,8 +94,19 @@ class ClientHints(NamedTuple):
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Self:
-        """Returns the hints among `headers`, whose names are in lower case."""
-        return cls(*(headers.get(name, "")[:chars] for name, chars in _HEADERS))
+        """Returns the hints among `headers`, whose names are in lower case.
+
+        Only so many characters of each are looked at; real ones have fewer.
+        """
+        get = headers.get
+        return cls(
+            get("sec-ch-ua", "")[:256],
+            get("sec-ch-ua-full-version-list", "")[:256],
+            get("sec-ch-ua-platform", "")[:32],
+            get("sec-ch-ua-platform-version", "")[:32],
+            get("sec-ch-ua-mobile", "")[:32],
+            get("sec-ch-ua-model", "")[:64],
+        )
 
     @property
     def is_headless(self) -> bool:

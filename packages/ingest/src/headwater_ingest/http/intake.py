@@ -7,7 +7,7 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn, Protocol
@@ -19,6 +19,7 @@ from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
 from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
 from headwater_ingest.http.refusal import RequestRefusedError
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import (
     Entry,
     PartlyRepeated,
@@ -26,6 +27,7 @@ from headwater_ingest.journal.entry import (
     Repeated,
     StoredAnswer,
 )
+from headwater_ingest.pipeline.end_user import EndUserSteps
 from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import encode_rows
@@ -33,7 +35,7 @@ from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
-from headwater_schema.batch import BatchResult, EventResult
+from headwater_schema.batch import BatchResult
 from headwater_schema.codec import (
     DecodedBatch,
     MalformedBodyError,
@@ -64,6 +66,9 @@ class BatchJournal(Protocol):
 
     async def append(self, entry: Entry, /) -> Receipt:
         """Returns when the entry is on disk."""
+
+    def count(self, count: Count, /) -> None:
+        """Counts events of a batch of which nothing is appended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +102,19 @@ class _Prepared:
 class Intake:
     """Takes batches: nothing is acknowledged before it is in the journal."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its parts, each named
         self,
         *,
         sites: SiteRegistry,
         gate: Gatekeeper,
+        end_users: EndUserSteps,
         journal: BatchJournal,
         metrics: Metrics,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._sites = sites
         self._gate = gate
+        self._end_users = end_users
         self._journal = journal
         self._metrics = metrics
         self._clock = clock
@@ -154,14 +161,19 @@ class Intake:
         site, batch = self._understand(request)
         built = build_batch(batch, seen=self._journal.seen_events)
         if stored and stored.ids_digest == built.ids_digest:
-            return self._repeat(stored)
+            events = self._count_repeat(stored)
+            self._journal.count(Count(site.id, Outcome.DUPLICATE.value, "", events))
+            return stored.for_repeat()
         return _pack(batch, key, self._build(site, batch))
 
     def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
         """Makes rows of what is new in a batch, as far as the site's limits let it."""
         now_ms = batch.received_at_ms
         admit = partial(admit_batch, self._gate, site, now_ms=now_ms)
-        return build_batch(batch, seen=self._journal.seen_events, admit=admit)
+        describe = partial(self._end_users.describe, shields=site.shields)
+        return build_batch(
+            batch, seen=self._journal.seen_events, admit=admit, describe=describe
+        )
 
     def _understand(self, request: Request) -> tuple[Site, NativeBatch]:
         headers = request.headers
@@ -196,41 +208,45 @@ class Intake:
 
     def _settle(self, prepared: _Prepared, receipt: Receipt) -> bytes:
         """Counts what the journal did with a batch, and returns the answer."""
+        entry = prepared.entry
         match receipt:
             case Repeated(stored):
-                return self._repeat(stored)
+                self._count_repeat(stored)
+                return stored.for_repeat()
             case PartlyRepeated(answer):
-                pass
+                counts = _count_result(entry.site_id, _decode_result(answer))
             case _:
-                answer = prepared.entry.answer
-        result = _decode_result(answer)
-        self._count(result)
-        self._gate.count_accepted(
-            prepared.entry.site_id, result.accepted, now_ms=self._clock()
-        )
+                answer, counts = entry.answer, entry.counts
+        for each in counts:
+            self._metrics.count_events(each.outcome, each.events, each.reason or None)
+            if each.outcome == Outcome.ACCEPTED:
+                self._gate.count_accepted(
+                    each.site_id, each.events, now_ms=self._clock()
+                )
         if prepared.refused_properties:
             self._metrics.count_refused_properties(prepared.refused_properties)
         return answer
 
-    def _repeat(self, stored: StoredAnswer) -> bytes:
+    def _count_repeat(self, stored: StoredAnswer) -> int:
         """Counts a repeat: whatever became of its events then, now they are known."""
         result = _decode_result(stored.answer)
         total = result.accepted + result.duplicates + len(result.results)
         self._metrics.count_events(Outcome.DUPLICATE, total)
-        return stored.for_repeat()
+        return total
 
-    def _count(self, result: BatchResult) -> None:
-        if result.accepted:
-            self._metrics.count_events(Outcome.ACCEPTED, result.accepted)
-        if result.duplicates:
-            self._metrics.count_events(Outcome.DUPLICATE, result.duplicates)
-        if result.results:
-            self._count_refused(result.results.values())
 
-    def _count_refused(self, results: Iterable[EventResult]) -> None:
-        counts = Counter((each.outcome, each.reason) for each in results)
-        for (outcome, reason), count in counts.items():
-            self._metrics.count_events(outcome, count, reason)
+def _count_result(site_id: int, result: BatchResult) -> tuple[Count, ...]:
+    """Returns what becomes of the events of a batch."""
+    counts = []
+    if result.accepted:
+        counts.append(Count(site_id, Outcome.ACCEPTED.value, "", result.accepted))
+    if result.duplicates:
+        counts.append(Count(site_id, Outcome.DUPLICATE.value, "", result.duplicates))
+    if results := result.results:
+        refused = Counter((each.outcome, each.reason) for each in results.values())
+        for (outcome, reason), events in refused.items():
+            counts.append(Count(site_id, outcome, reason, events))
+    return tuple(counts)
 
 
 def _refuse_for_now(error: JournalError) -> NoReturn:
@@ -253,6 +269,7 @@ def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
         row_count=len(built.keys),
         answer=encode_json(built.result),
         ids_digest=built.ids_digest,
+        counts=_count_result(batch.site_id, built.result),
     )
     return _Prepared(entry, batch.decoded.refused_properties)
 

@@ -6,10 +6,13 @@ not need to know it.
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Protocol
 
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Entry, Receipt
 from headwater_ingest.rows import Row, encode_row
+from headwater_schema.outcomes import Outcome, Reason
 
 
 class RowJournal(Protocol):
@@ -17,6 +20,9 @@ class RowJournal(Protocol):
 
     async def append(self, entry: Entry, /) -> Receipt:
         """Returns when the entry is on disk."""
+
+    def count(self, count: Count, /) -> None:
+        """Counts events of which nothing is appended."""
 
 
 class Quota(Protocol):
@@ -50,17 +56,29 @@ class JournalBuffer:
                 columns["site_id"], 1, now_ms=columns["received_at"]
             )
 
+    def count_dropped(self, site_id: int, reason: Reason) -> None:
+        """Counts an event that leaves no row; site 0 stands for none."""
+        self._journal.count(Count(site_id, Outcome.DROPPED.value, reason.value, 1))
+
 
 _NOT_REMEMBERED: Final = b""
 
 
+@lru_cache
+def _accepted(site_id: int) -> tuple[Count, ...]:
+    """Returns the counts of one event that is taken, made once per site."""
+    return (Count(site_id, Outcome.ACCEPTED.value, "", 1),)
+
+
 def _make_entry(row: Row) -> Entry:
+    site_id: int = row.columns["site_id"]
     return Entry(
-        site_id=row.columns["site_id"],
+        site_id=site_id,
         batch_id=_NOT_REMEMBERED,
         event_ids=row.event_id,
         rows=encode_row(row),
         row_count=1,
         answer=b"",
         ids_digest=b"",
+        counts=_accepted(site_id),
     )

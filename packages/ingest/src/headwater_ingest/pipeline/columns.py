@@ -4,15 +4,16 @@ A column that is the same in all rows of a batch stands once, and one that has i
 default in all of them does not stand at all.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from siphashc import siphash
 
-from headwater_ingest.enrich.url import read_page
+from headwater_ingest.pipeline.end_user import Facts
 from headwater_ingest.pipeline.properties import text_properties, without_private
-from headwater_ingest.rows import Rows
+from headwater_ingest.rows import COLUMNS, Rows
 from headwater_schema.batch import Sdk
 from headwater_schema.events import Event
 from headwater_schema.limits import MAX_NAME_CHARS
@@ -20,17 +21,27 @@ from headwater_schema.limits import MAX_NAME_CHARS
 _ZERO_KEY: Final = bytes(16)
 """ClickHouse's `sipHash64` has this key, so that its numbers and ours are the same."""
 
-_URL: Final = "$current_url"
 _SESSION: Final = "$session_id"
+_DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEvents:
-    """The events of a batch that become rows, with the id and the time of each."""
+    """The events of a batch that become rows.
+
+    Attributes:
+        events: The events.
+        ids: The id of each.
+        times: When each happened.
+        names: All names that properties of theirs have.
+        facts: What each says of its end user; empty if none says anything.
+    """
 
     events: list[Event]
     ids: list[UUID]
     times: list[int]
+    names: AbstractSet[str]
+    facts: list[Facts]
 
 
 def make_rows(
@@ -62,17 +73,11 @@ def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
         "properties": [each[1] for each in texts],
         "groups": [without_private(event.groups) for event in events],
     }
-    if any(_URL in each for each in properties):
-        pages = [_page(each.get(_URL)) for each in properties]
-        columns["hostname"] = [hostname for hostname, _ in pages]
-        columns["pathname"] = [pathname for _, pathname in pages]
-    if any(_SESSION in each for each in properties):
+    if _SESSION in kept.names:
         columns["session_id"] = [_session_id(each.get(_SESSION)) for each in properties]
+    for name in dict.fromkeys(name for each in kept.facts for name in each):
+        columns[name] = [each.get(name, _DEFAULTS[name]) for each in kept.facts]
     return columns
-
-
-def _page(url: object) -> tuple[str, str]:
-    return read_page(url) if isinstance(url, str) and url else ("", "")
 
 
 def _session_id(session: object) -> int:

@@ -7,7 +7,11 @@ against 2.8 µs). For each event the first rule that refuses it ends its way:
 2. its id repeats in the batch, or the window knows it: duplicate
 3. its time is out of range, or its identity is a placeholder: invalid
 4. the site's limits have no room for it: dropped
-5. otherwise it becomes a row.
+5. its end user is a bot, shielded off and so on (`end_user.py`): dropped
+6. otherwise it becomes a row.
+
+The fifth rule costs one test of the whole batch, if none of its events tells of an end
+user.
 """
 
 from collections import Counter
@@ -18,6 +22,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from headwater_ingest.pipeline.columns import KeptEvents, make_rows
+from headwater_ingest.pipeline.end_user import END_USER, Facts
 from headwater_ingest.pipeline.identity import check_identity
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
@@ -31,6 +36,9 @@ from headwater_schema.outcomes import Outcome, Reason
 
 Seen = Callable[[Sequence[bytes]], Collection[bytes]]
 """Tells which of some window keys of events are known."""
+
+Describe = Callable[[Event], Facts | Reason]
+"""Tells what an event says of its end user, or why it is dropped."""
 
 Admit = Callable[[int], Cut | None]
 """Tells where a batch with so many events is to be cut; raises if none may come in."""
@@ -79,8 +87,17 @@ def admit_all(_count: int) -> None:
     """Lets in any number of events."""
 
 
+def describe_nothing(_event: Event) -> Facts:
+    """Takes no notice of end users."""
+    return {}
+
+
 def build_batch(
-    batch: NativeBatch, *, seen: Seen, admit: Admit = admit_all
+    batch: NativeBatch,
+    *,
+    seen: Seen,
+    admit: Admit = admit_all,
+    describe: Describe = describe_nothing,
 ) -> BuiltBatch:
     """Makes rows of the events of a batch that are neither known nor faulty.
 
@@ -88,6 +105,7 @@ def build_batch(
         batch: The batch.
         seen: Which events are known.
         admit: Asked once, about the number of the others; what it raises goes through.
+        describe: Asked about each that is let in, if any of them tells of an end user.
     """
     decoded = batch.decoded
     ids = [
@@ -98,9 +116,19 @@ def build_batch(
     selection = _select(batch, keys, taken=set(seen(keys)))
     if cut := admit(len(selection.places)):
         selection.cut(decoded, cut)
+    names = _find_names(decoded, selection)
+    facts: list[Facts] = []
+    if not END_USER.isdisjoint(names):
+        facts = _describe(decoded, selection, describe)
     places = selection.places
     rows = make_rows(
-        KeptEvents(_pick(decoded.events, places), _pick(ids, places), selection.times),
+        KeptEvents(
+            _pick(decoded.events, places),
+            _pick(ids, places),
+            selection.times,
+            names,
+            facts,
+        ),
         site_id=batch.site_id,
         received_at_ms=batch.received_at_ms,
         sdk=decoded.envelope.sdk,
@@ -125,17 +153,15 @@ class _Selection:
     times: list[int] = field(default_factory=list)
     duplicates: int = 0
 
+    def drop(self, decoded: DecodedBatch, place: int, reason: Reason) -> None:
+        """Note that an event is dropped."""
+        index, event_id = decoded.indices[place], decoded.events[place].event_id
+        self.refused.append(RefusedEvent(index, event_id, reason, reason.description))
+
     def cut(self, decoded: DecodedBatch, cut: Cut) -> None:
         """Drop what is beyond a number of events."""
-        self.refused += [
-            RefusedEvent(
-                decoded.indices[place],
-                decoded.events[place].event_id,
-                cut.reason,
-                cut.reason.description,
-            )
-            for place in self.places[cut.count :]
-        ]
+        for place in self.places[cut.count :]:
+            self.drop(decoded, place, cut.reason)
         del self.places[cut.count :], self.times[cut.count :]
 
 
@@ -163,6 +189,33 @@ def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Sel
     return selection
 
 
+def _find_names(decoded: DecodedBatch, selection: _Selection) -> set[str]:
+    """Returns the names of all properties, in one pass over the whole batch."""
+    events = _pick(decoded.events, selection.places)
+    return set[str]().union(*[event.properties for event in events])
+
+
+def _describe(
+    decoded: DecodedBatch, selection: _Selection, describe: Describe
+) -> list[Facts]:
+    """Drops events by what they say of their end users.
+
+    Returns:
+        What the others say.
+    """
+    facts, places, times = [], [], []
+    for place, time in zip(selection.places, selection.times, strict=True):
+        found = describe(decoded.events[place])
+        if isinstance(found, Reason):
+            selection.drop(decoded, place, found)
+            continue
+        facts.append(found)
+        places.append(place)
+        times.append(time)
+    selection.places, selection.times = places, times
+    return facts
+
+
 def _pick(values: list[_T], places: list[int]) -> list[_T]:
     """Returns the values at `places`, which are in order; most often that is all."""
     if len(places) == len(values):
@@ -178,6 +231,10 @@ def _out_of_range(event: Event) -> tuple[Reason, str]:
 
 def _make_result(decoded: DecodedBatch, selection: _Selection) -> BatchResult:
     """Returns what the answer says."""
+    if not selection.refused:
+        return BatchResult(
+            accepted=len(selection.places), duplicates=selection.duplicates
+        )
     results = {
         label: EventResult(each.reason.outcome, each.reason, each.detail)
         for label, each in _label(decoded, selection.refused)
@@ -198,8 +255,6 @@ def _label(
     decoded: DecodedBatch, refused: Sequence[RefusedEvent]
 ) -> list[tuple[str, RefusedEvent]]:
     """Labels each with its id, or with its place where the id does not name one."""
-    if not refused:
-        return []
     sent: Counter[UUID | None] = Counter(each.event_id for each in decoded.events)
     sent.update(each.event_id for each in decoded.refused)
     sent[None] = 0

@@ -30,8 +30,10 @@ class RateWindows:
 
     def add(self, site_id: int, window_s: int, *, events: int, now_ms: int) -> None:
         """Count events into the window of `now_ms`."""
-        count = self.count(site_id, window_s, now_ms=now_ms)
-        self._counts[site_id] = (_window_end_ms(window_s, now_ms), count + events)
+        window_end_ms = _window_end_ms(window_s, now_ms)
+        end_ms, count = self._counts.get(site_id, (0, 0))
+        count = count + events if end_ms == window_end_ms else events
+        self._counts[site_id] = (window_end_ms, count)
         if len(self._counts) >= self._prune_at:
             self._prune(now_ms)
 

@@ -63,14 +63,20 @@ class MemorySessionStore:
         Returns:
             The session, or the reason why an engagement has none.
         """
-        self._turn_if_due()
-        session = self._find(visit)
+        now_s = self._clock_s()
+        if now_s >= self._turns_at_s:
+            self._turn(keep_young=now_s < self._turns_at_s + MAX_GAP_S)
+        key = _key(visit.site_id, visit.user_id)
+        session = self._find(key, visit.time_s)
+        if session is None and visit.previous_user_id is not None:
+            yesterday = _key(visit.site_id, visit.previous_user_id)
+            session = self._find(yesterday, visit.time_s)
         if session:
             session.time_s = visit.time_s
             return session
         if visit.prolongs_only:
             return Reason.NO_SESSION_FOR_ENGAGEMENT
-        return self._begin(visit)
+        return self._begin(key, visit)
 
     def save(self, path: Path) -> None:
         """Writes the open sessions to a file, whole or not at all."""
@@ -100,15 +106,8 @@ class MemorySessionStore:
             self._young[int.from_bytes(key, "big")] = session
         path.unlink()
 
-    def _find(self, visit: Visit) -> Session | None:
-        session = self._use(visit.site_id, visit.user_id, visit.time_s)
-        if session is None and visit.previous_user_id is not None:
-            session = self._use(visit.site_id, visit.previous_user_id, visit.time_s)
-        return session
-
-    def _use(self, site_id: int, user_id: int, time_s: int) -> Session | None:
+    def _find(self, key: int, time_s: int) -> Session | None:
         """Finds an open session and moves it to the younger generation."""
-        key = _key(site_id, user_id)
         session = self._young.get(key)
         if session is not None:
             return session if continues(session, time_s) else None
@@ -119,10 +118,13 @@ class MemorySessionStore:
         self._young[key] = session
         return session
 
-    def _begin(self, visit: Visit) -> Session:
+    def _begin(self, key: int, visit: Visit) -> Session:
+        if self._is_full():
+            self.evicted += len(self._old)
+            self._turn(keep_young=True)
         facts = self._share(visit.make_facts())
         session = Session(secrets.randbits(64), visit.user_id, visit.time_s, facts)
-        self._young[_key(visit.site_id, visit.user_id)] = session
+        self._young[key] = session
         return session
 
     def _share(self, facts: Facts) -> Facts:
@@ -133,15 +135,6 @@ class MemorySessionStore:
             shared = self._facts[key] = facts
             self._fact_chars += sum(len(each) for _, each in key if type(each) is str)
         return shared
-
-    def _turn_if_due(self) -> None:
-        now_s = self._clock_s()
-        if now_s >= self._turns_at_s:
-            is_long_ago = now_s >= self._turns_at_s + MAX_GAP_S
-            self._turn(keep_young=not is_long_ago)
-        elif self._is_full():
-            self.evicted += len(self._old)
-            self._turn(keep_young=True)
 
     def _is_full(self) -> bool:
         """Whether the younger generation has its half of the room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,11 @@ from headwater_ingest.enrich.user_agent import Device, DeviceReader
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.routes import event_route
+from headwater_ingest.journal.counts import Count, Tally, tally
 from headwater_ingest.journal.entry import Committed, Entry, Receipt
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.pipeline import WebPipeline
-from headwater_ingest.pipeline.web.steps import Enrichment, WebSteps
+from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.rows import COLUMNS, decode_rows, merge_columns
 from headwater_ingest.settings import Settings
 from headwater_ingest.sites.gatekeeper import Gatekeeper
@@ -54,11 +57,13 @@ class RowJournal:
 
     Attributes:
         blobs: The rows of each entry.
+        counts: What became of events, by site, outcome and reason.
         error: What it raises instead of taking anything.
     """
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
+        self.counts: Tally = Counter()
         self.error: JournalError | None = None
 
     async def append(self, entry: Entry, /) -> Receipt:
@@ -67,7 +72,11 @@ class RowJournal:
             raise self.error
         assert not entry.batch_id
         self.blobs.append(entry.rows)
+        self.counts.update(tally(entry.counts))
         return Committed()
+
+    def count(self, count: Count, /) -> None:
+        self.counts.update(tally([count]))
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,6 +82,69 @@ def test_the_props_of_a_form_come_in_brackets(web: WebEdge) -> None:
 
     (row,) = web.rows()
     assert row["props"] == {"plan": "pro", "size": "3"}
+
+
+def test_a_form_may_say_a_field_twice_and_in_two_ways(web: WebEdge) -> None:
+    web.send(
+        b"n=a&n=b&u=/&d=example.com&p=text&p[plan]=pro&x[=1",
+        {"content-type": "application/x-www-form-urlencoded"},
+    )
+
+    (row,) = web.rows()
+    assert (row["name"], row["props"]) == ("b", {})
+
+
+def test_a_form_of_too_many_fields_is_refused(web: WebEdge) -> None:
+    answer = web.send(
+        b"&".join([b"a=1"] * 1001),
+        {"content-type": "application/x-www-form-urlencoded"},
+    )
+
+    assert (answer.status_code, answer.json()) == (400, UNREADABLE)
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=y", "multipart/x;;"]
+)
+def test_parts_that_are_not_to_be_told_apart_are_no_fields(
+    web: WebEdge, kind: str
+) -> None:
+    answer = web.send(MULTIPART, {"content-type": kind})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"].keys() == {"event_name", "url", "domain"}
+
+
+def test_parts_without_a_name_are_passed_over(web: WebEdge) -> None:
+    body = MULTIPART.replace(b'name="d"', b'filename="d"')
+
+    answer = web.send(body, {"content-type": "multipart/form-data; boundary=--x"})
+
+    # Without a domain it is the host of the URL.
+    assert answer.status_code == 202
+    assert len(web.rows()) == 1
+
+
+def test_a_client_that_hangs_up_in_its_body_gets_no_answer(web: WebEdge) -> None:
+    sent: list[object] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/event",
+        "headers": [(b"content-type", b"text/plain")],
+        "client": None,
+    }
+    asyncio.run(web.app(scope, receive, send))
+
+    assert sent == []
+    assert web.rows() == []
 
 
 @pytest.mark.parametrize(
@@ -226,6 +290,24 @@ def test_drops_are_counted_and_named_in_headers(web: WebEdge) -> None:
     assert len(web.rows()) == 1
     assert web.counted("headwater_events_total", outcome="accepted") == 1
     assert web.counted("headwater_events_total", reason="not_found") == 2
+    assert web.journal.counts == {
+        (7, "accepted", ""): 1,
+        (0, "dropped", "not_found"): 2,
+    }
+
+
+def test_steps_are_timed_by_name(web: WebEdge) -> None:
+    web.send(BODY)
+
+    for step in ("drop_spam_referrer", "put_user_id", "register_session"):
+        name = "headwater_pipeline_step_seconds_count"
+        assert web.counted(name, step=step) == 1
+
+
+def test_a_drop_is_counted_for_its_site(web: WebEdge) -> None:
+    web.send(BODY, {"user-agent": "A bot"})
+
+    assert web.journal.counts == {(7, "dropped", "bot"): 1}
 
 
 def test_the_first_of_repeated_headers_counts(web: WebEdge) -> None:
@@ -257,6 +339,7 @@ def test_what_is_not_on_disk_is_not_acknowledged(
         assert msgspec.json.decode(answer.content)["status"] == 503
     assert web.counted("headwater_requests_refused_total", code=code) == 2
     assert web.counted("headwater_events_total") == 0
+    assert not web.journal.counts
 
 
 def test_a_node_that_drains_refuses_events(web: WebEdge) -> None:

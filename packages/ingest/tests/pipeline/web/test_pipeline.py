@@ -62,6 +62,7 @@ class Parts:
         answer: What it answered.
         rows: What was buffered, one list per call.
         timed: What was observed.
+        counted: The drops that were counted.
     """
 
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Parts:
     )
     rows: list[list[Row]] = field(default_factory=list)
     timed: list[str] = field(default_factory=list)
+    counted: list[tuple[int, Reason]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pipeline = WebPipeline(
@@ -99,6 +101,9 @@ class Parts:
 
     async def append(self, rows: Sequence[Row]) -> None:
         self.rows.append(list(rows))
+
+    def count_dropped(self, site_id: int, reason: Reason) -> None:
+        self.counted.append((site_id, reason))
 
     def _step(self, name: str, event: WebEvent) -> Reason | None:
         self.seen.append((name, event.domain))
@@ -142,6 +147,7 @@ def test_the_first_drop_ends_the_way_of_that_event_only(parts: Parts) -> None:
     assert result.dropped == [Dropped(1, "a.example", Reason.BOT)]
     assert result.buffered == ["b.example"]
     assert [visit.site_id for visit in parts.visits] == [2]
+    assert parts.counted == [(1, Reason.BOT)]
 
 
 def test_nothing_is_buffered_when_all_is_dropped(parts: Parts) -> None:

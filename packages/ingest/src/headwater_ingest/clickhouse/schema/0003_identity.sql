@@ -158,7 +158,7 @@ SELECT
     timestamp,
     toUInt128(event_id) AS seq
 FROM {{database}}.events{{local}}
-WHERE name IN ('$identify', '$create_alias') AND alias NOT IN ('', distinct_id);
+WHERE name IN ('$identify', '$create_alias') AND alias != '' AND alias != distinct_id;
 
 -- Every id that was ever linked, and the person it belongs to: the end of the way that
 -- starts at the id and takes the newest link of each id on it, 10 links at most. A way
@@ -216,7 +216,8 @@ FROM
 );
 
 -- What the operations on each property amount to, in the order of their time. Those of
--- all ids of a person count together. `now` is the value so far as JSON, or nothing:
+-- all ids of a person count together. An operation is (key, timestamp, seq, op, value), a
+-- run those on one key, `now` the value so far as JSON, or nothing:
 --
 --   set_once   gives a value to a property that has none
 --   set        gives a value
@@ -261,7 +262,7 @@ FROM
                         op = 'append', concat(
                             multiIf(
                                 now IN ('', '[]'), '[',
-                                startsWith(now, '['), concat(substring(now, 1, -1), ','),
+                                startsWith(now, '['), concat(left(now, -1), ','),
                                 concat('[', now, ',')
                             ),
                             value,
@@ -351,7 +352,7 @@ FROM
                         op = 'append', concat(
                             multiIf(
                                 now IN ('', '[]'), '[',
-                                startsWith(now, '['), concat(substring(now, 1, -1), ','),
+                                startsWith(now, '['), concat(left(now, -1), ','),
                                 concat('[', now, ',')
                             ),
                             value,

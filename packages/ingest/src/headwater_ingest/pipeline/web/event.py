@@ -15,6 +15,9 @@ from headwater_ingest.visitors.sessions import Facts
 FACT_COLUMNS: Final = (*Attribution._fields, *Place._fields, *Device._fields)
 """Columns that every event of a session takes from its first one."""
 
+NO_SITE: Final = Site(0, "", frozenset())
+"""Stands for the site of an event whose domain is none."""
+
 _UNKNOWN: Final = Attribution("", "", "", "", "", "", "", "", "")
 
 
@@ -35,7 +38,7 @@ class WebEvent(msgspec.Struct):
 
     request: WebRequest
     domain: str
-    site: Site | None = None
+    site: Site = NO_SITE
     place: Place = NOWHERE
     device: Device = UNKNOWN_DEVICE
     attribution: Attribution = _UNKNOWN

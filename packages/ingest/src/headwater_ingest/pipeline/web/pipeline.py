@@ -33,6 +33,9 @@ class Buffer(Protocol):
     async def append(self, rows: Sequence[Row]) -> None:
         """Returns when the rows of a request are on disk."""
 
+    def count_dropped(self, site_id: int, reason: Reason) -> None:
+        """Counts an event that leaves no row; site 0 stands for none."""
+
 
 Observe = Callable[[str, float], object]
 """Is told the name of a step and its seconds."""
@@ -92,13 +95,15 @@ class WebPipeline:
             event = WebEvent(request, domain)
             session = self._run(event) or await self._register(event)
             if isinstance(session, Reason):
-                result.dropped.append(Dropped(_site_id(event), domain, session))
+                result.dropped.append(Dropped(event.site.id, domain, session))
                 continue
             rows.append(make_row(event, session))
             result.buffered.append(domain)
             result.missing_rates += event.revenue.lacks_rate
         if rows:
             await self._buffer.append(rows)
+        for each in result.dropped:
+            self._buffer.count_dropped(each.site_id, each.reason)
         return result
 
     async def _register(self, event: WebEvent) -> Session | Reason:
@@ -132,13 +137,9 @@ class WebPipeline:
         return None
 
 
-def _site_id(event: WebEvent) -> int:
-    return event.site.id if event.site else 0
-
-
 def _visit(event: WebEvent) -> Visit:
     return Visit(
-        _site_id(event),
+        event.site.id,
         event.user_id,
         event.previous_user_id,
         event.request.time_s,
@@ -155,7 +156,7 @@ def make_row(event: WebEvent, session: Session) -> Row:
     request, fields = event.request, event.request.fields
     columns: dict[str, Any] = {
         **session.facts,
-        "site_id": _site_id(event),
+        "site_id": event.site.id,
         "name": fields.name,
         "timestamp": request.time_s * 1000,
         "received_at": request.received_at_ms,

@@ -4,21 +4,16 @@ A step is a method that adds to the event, or returns the reason why it is dropp
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headwater_ingest.enrich.address import IpClass
-from headwater_ingest.enrich.attribution import Attributor
-from headwater_ingest.enrich.client_hints import ClientHints
-from headwater_ingest.enrich.currency import Rates, make_revenue
-from headwater_ingest.enrich.data_centres import DataCentres
-from headwater_ingest.enrich.geo import Locator, locate_client
+from headwater_ingest.enrich.currency import make_revenue
+from headwater_ingest.enrich.geo import locate_client
 from headwater_ingest.enrich.root_domain import root_domain
-from headwater_ingest.enrich.spam import SpamList
-from headwater_ingest.enrich.user_agent import Device
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.sites.model import Site
-from headwater_ingest.visitors.user_id import make_user_id
+from headwater_ingest.visitors.user_id import hash_visitor
 from headwater_schema.outcomes import Reason
 
 Step = Callable[[WebEvent], Reason | None]
@@ -42,13 +37,6 @@ class Gate(Protocol):
         """Returns why it may not, or None."""
 
 
-class Devices(Protocol):
-    """What knows user agents."""
-
-    def read(self, user_agent: str, hints: ClientHints) -> Device | None:
-        """Returns what a user agent stands for; None for a bot."""
-
-
 class Salts(Protocol):
     """The salts of the days."""
 
@@ -57,27 +45,6 @@ class Salts(Protocol):
 
     def previous(self, now_ms: int) -> bytes | None:
         """Returns the salt of yesterday, if it is known."""
-
-
-@dataclass(slots=True)
-class Enrichment:
-    """What the steps look things up in. Each part is replaced as a whole on a reload.
-
-    Attributes:
-        spam: Referrers that are spam.
-        locator: Where addresses are.
-        data_centres: Which of them belong to data centres.
-        devices: What user agents are.
-        attributor: Where visits come from.
-        rates: Exchange rates.
-    """
-
-    spam: SpamList
-    locator: Locator
-    data_centres: DataCentres
-    devices: Devices
-    attributor: Attributor
-    rates: Rates
 
 
 class WebSteps:
@@ -129,7 +96,7 @@ class WebSteps:
 
     def drop_refused(self, event: WebEvent) -> Reason | None:
         """Drops what the site's plan, block, rate limit or quota does not admit."""
-        return self._gate.check(_site(event), now_ms=event.request.received_at_ms)
+        return self._gate.check(event.site, now_ms=event.request.received_at_ms)
 
     def drop_verification_agent(self, event: WebEvent) -> Reason | None:
         """Drops the visits of a checker of installations."""
@@ -154,19 +121,17 @@ class WebSteps:
     def drop_shield_hostname(self, event: WebEvent) -> Reason | None:
         """Drops hostnames that the site does not list."""
         hostname = event.request.fields.page.hostname
-        is_blocked = _site(event).shields.blocks_hostname(hostname)
+        is_blocked = event.site.shields.blocks_hostname(hostname)
         return Reason.SITE_HOSTNAME_ALLOWLIST if is_blocked else None
 
     def drop_shield_page(self, event: WebEvent) -> Reason | None:
         """Drops pages that the site does not want to count."""
-        is_blocked = _site(event).shields.blocks_page(
-            event.request.fields.page.pathname
-        )
+        is_blocked = event.site.shields.blocks_page(event.request.fields.page.pathname)
         return Reason.SITE_PAGE_BLOCKLIST if is_blocked else None
 
     def drop_shield_ip(self, event: WebEvent) -> Reason | None:
         """Drops addresses that the site does not want to count."""
-        is_blocked = _site(event).shields.blocks_address(event.request.client.ip)
+        is_blocked = event.site.shields.blocks_address(event.request.client.ip)
         return Reason.SITE_IP_BLOCKLIST if is_blocked else None
 
     def put_place(self, event: WebEvent) -> None:
@@ -175,7 +140,7 @@ class WebSteps:
 
     def drop_shield_country(self, event: WebEvent) -> Reason | None:
         """Drops countries that the site does not want to count."""
-        is_blocked = _site(event).shields.blocks_country(event.place.country_code)
+        is_blocked = event.site.shields.blocks_country(event.place.country_code)
         return Reason.SITE_COUNTRY_BLOCKLIST if is_blocked else None
 
     def put_device(self, event: WebEvent) -> Reason | None:
@@ -200,7 +165,7 @@ class WebSteps:
         request = event.request
         if request.fields.money is None:
             return
-        currency = _site(event).revenue_goals.get(request.fields.name)
+        currency = event.site.revenue_goals.get(request.fields.name)
         if currency:
             rates = self._enrichment.rates
             event.revenue = make_revenue(request.fields.money, currency, rates)
@@ -208,24 +173,10 @@ class WebSteps:
     def put_user_id(self, event: WebEvent) -> None:
         """Makes the visitor's ids of today and, for visits over midnight, yesterday."""
         request = event.request
-        now_ms = request.received_at_ms
-        event.user_id = self._make_id(event, self._salts.current(now_ms))
-        previous = self._salts.previous(now_ms)
-        if previous is not None:
-            event.previous_user_id = self._make_id(event, previous)
-
-    def _make_id(self, event: WebEvent, salt: bytes) -> int:
-        request = event.request
-        return make_user_id(
-            salt,
-            user_agent=request.user_agent,
-            address=request.client.ip,
-            domain=event.domain,
-            root_domain=root_domain(request.fields.page.hostname),
-        )
-
-
-def _site(event: WebEvent) -> Site:
-    if event.site is None:  # pragma: no cover  # `put_site` comes before
-        raise AssertionError(event.domain)
-    return event.site
+        client, now_ms = request.client, request.received_at_ms
+        root = root_domain(request.fields.page.hostname)
+        visitor = f"{request.user_agent}{client.ip}{event.domain}{root}"
+        event.user_id = hash_visitor(self._salts.current(now_ms), visitor)
+        salt = self._salts.previous(now_ms)
+        if salt is not None:
+            event.previous_user_id = hash_visitor(salt, visitor)

@@ -1,0 +1,120 @@
+"""Open sessions between two runs, and the files that are looked at meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from headwater_ingest import web as web_module
+from headwater_ingest.data_files import DataFiles
+from headwater_ingest.settings import Settings
+from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_ingest.web import SESSIONS_FILE, open_web
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VISIT = Visit(7, 1, None, 1_750_000_000, prolongs_only=False, make_facts=dict)
+LATER = Visit(7, 1, None, 1_750_000_060, prolongs_only=True, make_facts=dict)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+def test_sessions_are_taken_up_where_they_were_left(settings: Settings) -> None:
+    async def run() -> tuple[object, object]:
+        async with open_web(settings) as web:
+            await web.load_sessions()
+            before = await web.sessions.register(VISIT)
+            await web.save_sessions()
+        async with open_web(settings) as web:
+            await web.load_sessions()
+            assert web.read().sessions_open == 1
+            return before, await web.sessions.register(LATER)
+
+    with capture_logs() as logs:
+        before, after = asyncio.run(run())
+
+    assert isinstance(before, Session)
+    assert isinstance(after, Session)
+    assert before.id == after.id
+    assert logs == []
+
+
+def test_a_file_that_holds_no_sessions_is_a_warning(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / SESSIONS_FILE).write_bytes(b"nothing of ours")
+
+    async def run() -> None:
+        async with open_web(settings) as web:
+            await web.load_sessions()
+            assert isinstance(await web.sessions.register(VISIT), Session)
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+
+    (line,) = logs
+    assert (line["log_level"], line["event"]) == ("warning", "open sessions are lost")
+
+
+def test_a_disk_that_takes_no_sessions_is_a_warning(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with open_web(Settings(data_dir=tmp_path / "not there")) as web:
+            await web.sessions.register(VISIT)
+            await web.save_sessions()
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+
+    (line,) = logs
+    assert (line["log_level"], line["event"]) == ("warning", "open sessions are lost")
+
+
+def test_files_are_looked_at_while_the_service_runs(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_module, "_LOOK_SECONDS", 0.005)
+    rates = tmp_path / "rates.json"
+
+    async def run() -> tuple[str, ...]:
+        async with open_web(Settings(data_dir=tmp_path, rates_file=rates)) as web:
+            problems = web.read().data_problems
+            rates.write_text('{"rates": {"EUR": 0.5, "USD": 1}}')
+            async with asyncio.timeout(10):
+                while web.read().data_problems:  # noqa: ASYNC110 - a file
+                    await asyncio.sleep(0.005)
+            assert web.files.enrichment.rates["USD"] == 1
+            return problems
+
+    (problem,) = asyncio.run(run())
+
+    assert problem.startswith(f"{rates}: cannot be read")
+
+
+def test_a_look_that_fails_is_not_the_last(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_module, "_LOOK_SECONDS", 0.005)
+    looks = []
+
+    def refresh(_files: DataFiles) -> None:
+        looks.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(DataFiles, "refresh", refresh)
+
+    async def run() -> None:
+        async with open_web(settings), asyncio.timeout(10):
+            while len(looks) < 3:  # noqa: ASYNC110 - a thread
+                await asyncio.sleep(0.005)
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+
+    assert {line["event"] for line in logs} == {"look at data files failed"}
