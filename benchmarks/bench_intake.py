@@ -18,9 +18,13 @@ from time import process_time
 import msgspec
 import zstandard
 
+from headwater_ingest.data_files import DataFiles
 from headwater_ingest.http.intake import Intake, Request
 from headwater_ingest.http.native import decode_ingest_events
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Committed, Entry, Receipt, StoredAnswer
+from headwater_ingest.pipeline.end_user import EndUserSteps
+from headwater_ingest.settings import Settings
 from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site, digest_key
 from headwater_ingest.sites.registry import SiteRegistry
@@ -70,6 +74,9 @@ class ForgetfulJournal:
         """Is done at once."""
         return Committed()
 
+    def count(self, _count: Count) -> None:
+        """Counts nothing."""
+
 
 def make_batch(size: int) -> dict[str, object]:
     """Returns a batch of lifelike events: 5 properties, 1 group, about 250 bytes."""
@@ -104,6 +111,7 @@ def make_intake() -> Intake:
     return Intake(
         sites=sites,
         gate=Gatekeeper(),
+        end_users=EndUserSteps(DataFiles(Settings()).enrichment),
         journal=ForgetfulJournal(),
         metrics=Metrics("0"),
         clock=lambda: NOW_MS,

@@ -28,6 +28,7 @@ from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.plausible_body import read_object
 from headwater_ingest.http.plausible_fields import read_fields
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Committed, Entry, Receipt
 from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.pipeline.web.pipeline import WebPipeline, make_row
@@ -71,6 +72,9 @@ class ForgetfulJournal:
     async def append(self, _entry: Entry) -> Receipt:
         """Is done at once."""
         return Committed()
+
+    def count(self, _count: Count) -> None:
+        """Counts nothing."""
 
 
 class Node:
