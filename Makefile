@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := packages tests benchmarks examples
+# Tests mostly wait for other processes: more workers than cores. WORKERS=0 for a debugger.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fmt-check demo run test e2e e2e-docker conformance check fmt lint type unit bench clean up down
@@ -23,13 +25,13 @@ run: setup ## Run the service on an embedded ClickHouse
 	@$(BIN)/headwater-ingest serve
 
 test: setup ## All tests: units, properties, end to end
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
 
 unit: setup ## Tests of the packages only
-	$(BIN)/python -m pytest packages $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) packages $(TEST_ARGS)
 
 e2e: setup ## The contract test: the real SDK, the live service, a real ClickHouse
-	$(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e $(TEST_ARGS)
 
 e2e-docker: setup ## The same against the ClickHouse of docker-compose.yml
 	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
