@@ -8,7 +8,7 @@ SOURCES := packages tests benchmarks examples
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt-check demo run test e2e e2e-docker conformance check fmt lint type unit bench clean up down
+.PHONY: help setup fmt-check demo run test e2e browser e2e-docker conformance check fmt lint type unit bench clean up down
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ unit: setup ## Tests of the packages only
 
 e2e: setup ## The contract test: the real SDK, the live service, a real ClickHouse
 	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e $(TEST_ARGS)
+
+browser: setup ## The tracker in Chromium; installs both if they are missing
+	tests/e2e/tracker/install.sh && $(BIN)/python -m pytest tests/e2e/test_tracker.py $(TEST_ARGS)
 
 e2e-docker: setup ## The same against the ClickHouse of docker-compose.yml
 	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)

@@ -22,7 +22,12 @@ from tests.e2e.support.waiting import wait_for
 KEY = "hw_e2e_0123456789abcdef"
 SITE = "e2e.example"
 
-_SITES = f'[[site]]\ndomain = "{SITE}"\nwrite_key = "{KEY}"\n'
+_SITES = f"""
+[[site]]
+domain = "{SITE}"
+write_key = "{KEY}"
+revenue_goals = {{ Purchase = "EUR" }}
+"""
 
 # Tests look for an end, not for comfort: blocks go out at once, a stop does not wait
 # for a load balancer that is not there.
