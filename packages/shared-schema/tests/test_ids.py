@@ -84,22 +84,30 @@ def test_derived_batch_id_depends_on_key_and_body_only(key: str, body: bytes) ->
     assert uuid.variant == RFC_4122
 
 
-@given(st.uuids(), st.integers(0, 2**31))
+@given(st.uuids(), st.uuids(), st.integers(0, 2**31))
 def test_derived_event_id_depends_on_batch_and_index_only(
-    batch_id: UUID, index: int
+    batch_id: UUID, other_id: UUID, index: int
 ) -> None:
     uuid = derive_event_id(batch_id, index)
     assert uuid == derive_event_id(batch_id, index)
-    assert uuid != derive_event_id(batch_id, index + 1)
+    assert (uuid == derive_event_id(other_id, index)) is (batch_id == other_id)
     assert uuid.version == 8
     assert uuid.variant == RFC_4122
+
+
+@given(st.uuids(), st.integers(0, 2**31), st.integers(0, 2**31))
+def test_derived_event_ids_are_in_the_order_of_the_batch(
+    batch_id: UUID, one: int, other: int
+) -> None:
+    ids = derive_event_id(batch_id, one), derive_event_id(batch_id, other)
+    assert (ids[0] < ids[1]) is (one < other)
 
 
 def test_derived_ids_are_those_of_all_versions() -> None:
     # A change here would make duplicates of what clients without ids send again.
     batch_id = derive_batch_id("hw_key", b'{"events":[]}')
     assert str(batch_id) == "84890ea7-cafc-8fae-8c34-40fad5a1df0f"
-    assert str(derive_event_id(batch_id, 0)) == "3988752f-a7fe-8777-a7cc-7143cfa9843b"
+    assert str(derive_event_id(batch_id, 0)) == "758aeef2-53ca-8a94-ba88-0f6c00000000"
 
 
 def test_key_and_body_are_not_confused() -> None:
