@@ -176,6 +176,7 @@ def test_a_visit_is_rows_of_one_session_with_every_column_filled(
     database.wait_for_rows(4)
     browser.get("about:blank")
     database.wait_for_rows(5)
+    service.wait_until_written()
 
     rows = rows_by_name_and_path(database)
     [version] = re.findall(r"Chrome/(\d+\.\d+)", windowed_agent())

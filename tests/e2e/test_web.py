@@ -51,6 +51,7 @@ def test_a_visit_is_one_session_even_over_a_restart(
     send(service, "engagement", "/a", sd=40, e=1200)
     send(service, "pageview", "/b?utm_source=other")
     database.wait_for_rows(3)
+    service.wait_until_written()  # the view's tables get their rows after `events`
 
     assert (first.status_code, first.text) == (202, "ok")
     rows = {row["name"] + row["pathname"]: row for row in database.rows()}

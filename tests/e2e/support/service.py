@@ -37,6 +37,9 @@ _QUICK = {
     "log_format": "json",
 }
 
+# On a machine with more workers than cores; alone it takes three.
+_START_S = 60.0
+
 
 @dataclass(slots=True)
 class Service:
@@ -58,8 +61,11 @@ class Service:
     def start(self) -> None:
         """Starts the service and returns when it takes events."""
         self.launch()
-        wait_for(self._has_started, what="the service to listen")
-        wait_for(lambda: self.ready_status() == 200, what="the service to be ready")
+        for holds, what in (
+            (self._has_started, "the service to listen"),
+            (lambda: self.ready_status() == 200, "the service to be ready"),
+        ):
+            wait_for(holds, what=what, timeout_s=_START_S)
 
     def launch(self) -> Process:
         """Starts the process and returns at once."""
