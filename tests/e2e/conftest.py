@@ -86,10 +86,12 @@ def _standing(
     directory = tmp_path_factory.mktemp("standing")
     database = clickhouse.make_database()
     service = Service(Processes(directory), directory / "data", database.url)
-    service.start()
-    yield service
-    service.processes.kill_all()
-    database.drop()
+    try:
+        service.start()
+        yield service
+    finally:
+        service.processes.kill_all()
+        database.drop()
 
 
 @pytest.fixture
