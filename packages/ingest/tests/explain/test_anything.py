@@ -100,7 +100,7 @@ def explain_text(text: bytes, around: Surroundings) -> Mapping[str, object] | No
     return told
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(text=st.binary(max_size=300) | RAW | CURL)
 @example(text=b"curl http://n/api/event -d @\0")
 @example(text=b"curl http://n/api/event $'\\U0011ffff\\ud83d'")
@@ -109,7 +109,7 @@ def test_anything_is_explained_or_refused(around: Surroundings, text: bytes) -> 
     explain_text(text, around)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None)
 @given(text=RAW)
 def test_what_begins_as_a_request_gets_an_answer(
     around: Surroundings, text: bytes

@@ -79,6 +79,7 @@ def test_a_batch_that_is_cut_is_shown(explainer: Explainer) -> None:
         "accepted",
         "dropped",
     ]
+    assert any("rate limit" in note for note in explanation["notes"])
     last = explanation["events"][1]["steps"][-1]
     assert (last["step"], last["reason"]) == ("admit", "throttle")
 

@@ -30,7 +30,8 @@ def domains(around: Surroundings) -> set[str]:
 
 
 def test_the_last_known_sites_are_used_while_clickhouse_is_away(tmp_path: Path) -> None:
-    KnownSites((SiteRecord(id=1, domain="a.example"),)).write(tmp_path)
+    known = SiteRecord(id=1, domain="a.example", monthly_quota=5)
+    KnownSites((known,)).write(tmp_path)
     (tmp_path / "sites.toml").write_text(
         '[[site]]\ndomain = "b.example"\nwrite_key = "hw_0123456789abcdef"\n'
     )
@@ -41,6 +42,7 @@ def test_the_last_known_sites_are_used_while_clickhouse_is_away(tmp_path: Path) 
 
     assert domains(around) == {"a.example", "b.example"}
     assert "as this node last knew them" in around.notes[0]
+    assert "monthly quota" in around.notes[1]
 
 
 def test_without_a_data_directory_no_site_is_known(tmp_path: Path) -> None:

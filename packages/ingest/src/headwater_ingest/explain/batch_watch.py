@@ -10,7 +10,7 @@ import msgspec
 from headwater_ingest.errors import JournalError
 from headwater_ingest.explain.bystanders import SeenJournal
 from headwater_ingest.explain.exchange import Answer
-from headwater_ingest.explain.surroundings import Surroundings
+from headwater_ingest.explain.surroundings import WINDOW_UNKNOWN, Surroundings
 from headwater_ingest.http.body import Headers
 from headwater_ingest.http.intake import Decode, Intake, Request
 from headwater_ingest.journal.peek import peek
@@ -46,15 +46,11 @@ class _WatchedIntake(Intake):
 
 
 class BatchWatch:
-    """Takes one batch in, and keeps what became of it.
-
-    Attributes:
-        notes: What was not known.
-    """
+    """Takes one batch in, and keeps what became of it."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        directory, self.notes = _find_journal(around.settings.data_dir)
+        directory, self._notes = _find_journal(around.settings.data_dir)
         self._journal = SeenJournal(directory)
         self._end_users = EndUserTracer(around.enrichment)
         self._decoded: DecodedBatch | None = None
@@ -101,6 +97,14 @@ class BatchWatch:
                 told=self._end_users.told,
             )
         )
+
+    def notes(self) -> list[str]:
+        """Returns what was not known."""
+        entry = self._journal.entry
+        limited = {each.id for each in self._around.sites.sites if each.rate_limit}
+        if entry and entry.site_id in limited:
+            return [*self._notes, WINDOW_UNKNOWN]
+        return self._notes if self._decoded else []
 
     def _keep(self, decoded: DecodedBatch) -> None:
         self._decoded = decoded

@@ -62,7 +62,7 @@ async def explain(
             "at": to_time(around.clock()),
         },
         answer=answer,
-        notes=[*around.notes, *request.notes, *web.notes(), *batches.notes],
+        notes=[*around.notes, *request.notes, *web.notes(), *batches.notes()],
         parsed=web.parsed or batches.parsed,
         events=events,
         hints=find_hints(answer, events),

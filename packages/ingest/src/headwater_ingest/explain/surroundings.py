@@ -8,6 +8,7 @@ does not run is not started.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import find_running
@@ -25,6 +26,13 @@ from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.record import SiteRecord, to_sites
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.sites.sites_file import SitesFile
+
+WINDOW_UNKNOWN: Final = (
+    "how much of the rate limit is used up is not known here; it is taken for nothing"
+)
+_USAGE_UNKNOWN: Final = (
+    "how much of a monthly quota is used up is not known here; it is taken for nothing"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,9 @@ def look_around(settings: Settings, *, now_ms: int) -> Surroundings:
     sites = SiteRegistry(clock_ms=lambda: now_ms)
     sites.replace(to_sites(in_force))
     files = DataFiles(settings)
+    notes = [f"sites: {len(sites)}, {_tell_origin(file, found)}", *files.problems]
+    if isinstance(found, str) and any(each.monthly_quota for each in in_force):
+        notes.append(_USAGE_UNKNOWN)
     return Surroundings(
         settings=settings,
         sites=sites,
@@ -73,7 +84,7 @@ def look_around(settings: Settings, *, now_ms: int) -> Surroundings:
         enrichment=files.enrichment,
         trusted=NetworkSet.parse(settings.trusted_proxies),
         clock=lambda: now_ms,
-        notes=(f"sites: {len(sites)}, {_tell_origin(file, found)}", *files.problems),
+        notes=tuple(notes),
     )
 
 

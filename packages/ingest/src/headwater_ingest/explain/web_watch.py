@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from headwater_ingest.explain.bystanders import AssumedSessions, NoBuffer
-from headwater_ingest.explain.surroundings import Surroundings
+from headwater_ingest.explain.surroundings import WINDOW_UNKNOWN, Surroundings
 from headwater_ingest.http.body import Headers
 from headwater_ingest.http.event_trace import show_request
 from headwater_ingest.http.native import Door
@@ -18,12 +18,9 @@ from headwater_ingest.visitors.salts import Salts
 
 _ASSUMED: Final = (
     "it is assumed that the visitor has an open session, without which an engagement "
-    "is dropped: `?debug=1` asks the service itself"
+    "is dropped"
 )
-_WINDOW: Final = (
-    "how much room the site's rate limit has left is not known here: `?debug=1` asks "
-    "the service itself"
-)
+_ASK: Final = "`?debug=1` asks the service itself"
 
 
 class WebWatch:
@@ -83,5 +80,5 @@ class WebWatch:
         domains = [each.event for each in self.events]
         sites = map(self._around.sites.by_domain, domains)
         if any(site and site.rate_limit for site in sites):
-            notes.append(_WINDOW)
-        return notes
+            notes.append(WINDOW_UNKNOWN)
+        return [f"{each}: {_ASK}" for each in notes]
