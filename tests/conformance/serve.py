@@ -136,6 +136,7 @@ class _Watched:
                 revenue,
                 request.client.ip,
                 request.user_agent,
+                fields.script_version,
             )
         )
         return await self.pipeline.build_and_buffer(request)

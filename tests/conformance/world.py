@@ -62,6 +62,7 @@ class Seen(msgspec.Struct):
     revenue: dict[str, str] | None
     remote_ip: str
     user_agent: str
+    tracker_script_version: int
 
 
 class CaseSalts(Salts):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
+from tests.e2e.support.processes import INGEST
 from tests.e2e.support.service import KEY, SITE
 from tests.e2e.support.waiting import wait_for
 
@@ -155,3 +157,41 @@ def test_a_broken_data_file_is_told_and_changes_nothing(
     assert service.readiness()["degraded"] == ["data_file_broken"]
     assert service.readiness()["checks"]["data_files"] == "data_file_broken"
     assert KEY not in service.running.log
+
+
+def test_a_trace_is_of_the_row_that_is_stored(
+    service: Service, database: Database
+) -> None:
+    answer = service.post(
+        {"n": "pageview", "u": f"https://{SITE}/traced", "d": SITE},
+        path="/api/event?debug=1",
+        headers={"content-type": "text/plain", "user-agent": SAFARI},
+    )
+    database.wait_for_rows(1)
+
+    told = answer.json()["events"][0]["row"]
+    [row] = database.rows()
+    assert told["event_id"] == str(row["event_id"])
+    assert (told["pathname"], told["browser"]) == (row["pathname"], row["browser"])
+
+
+def test_explain_finds_a_repeat_beside_a_service_that_runs(
+    service: Service, database: Database
+) -> None:
+    body = '{"events": [{"event": "order", "distinct_id": "user-1"}]}'
+    service.post(body.encode(), headers={"content-type": "application/json"})
+    request = f"POST /ingest-events\nX-Headwater-Key: {KEY}\n\n{body}"
+
+    done = subprocess.run(
+        [INGEST, "explain"],
+        input=request,
+        env=service.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "#0 order: it is stored already" in done.stdout
+    assert "sites: 1, as ClickHouse has them" in done.stdout

@@ -46,6 +46,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
             ["serve"],
             ["migrate"],
             ["doctor"],
+            ["explain"],
             ["config"],
             ["clickhouse"],
             ["sites"],

@@ -12,6 +12,7 @@ import structlog
 
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.enrich.networks import NetworkSet
+from headwater_ingest.http.event_trace import KeyholderTracer
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
@@ -103,14 +104,17 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     steps = WebSteps(
         web.files.enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
     )
+    ordered, sessions = steps.ordered(), web.sessions
+    buffer = JournalBuffer(journal, shared.gate)
     pipeline = WebPipeline(
-        steps.ordered(),
-        sessions=web.sessions,
-        buffer=JournalBuffer(journal, shared.gate),
-        observe=metrics.observe_step,
+        ordered, sessions=sessions, buffer=buffer, observe=metrics.observe_step
+    )
+    tracer = KeyholderTracer(
+        ordered, sites=shared.sites, sessions=sessions, buffer=buffer
     )
     return EventEndpoint(
         pipeline,
+        tracer=tracer,
         trusted=NetworkSet.parse(settings.trusted_proxies),
         door=door,
         metrics=metrics,

@@ -62,3 +62,12 @@ def test_a_file_that_is_no_journal_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(JournalDamagedError):
         peek(tmp_path)
+
+
+def test_a_look_at_a_journal_that_nobody_uses_leaves_nothing(tmp_path: Path) -> None:
+    Journal.open(tmp_path, max_bytes=10**8).close()
+    before = sorted(each.name for each in tmp_path.iterdir())
+
+    assert peek(tmp_path) is not None
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == before

@@ -2,12 +2,12 @@
 
 A drop is no error: the answer is 202 either way, with the number of dropped events in
 `x-plausible-dropped` and, which Plausible never tells, the reasons in
-`x-headwater-dropped`.
+`x-headwater-dropped`. `event_trace.py` says what `?debug=1` answers.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.errors import JournalClosedError, JournalError
 from headwater_ingest.http.body import read_body
+from headwater_ingest.http.event_trace import Tracer
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible_body import (
     MalformedJsonError,
@@ -33,6 +34,7 @@ from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.outcomes import ErrorCode, Outcome
 
+_T = TypeVar("_T")
 _Headers = Mapping[str, str]
 _Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -110,16 +112,18 @@ class _RefusedError(Exception):
 class EventEndpoint:
     """The route of web events. Plain ASGI: nothing stands between it and uvicorn."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its parts, each named
         self,
         pipeline: WebPipeline,
         *,
         trusted: NetworkSet,
         door: Door,
         metrics: Metrics,
+        tracer: Tracer,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._pipeline = pipeline
+        self._tracer = tracer
         self._trusted = trusted
         self._door = door
         self._metrics = metrics
@@ -161,7 +165,13 @@ class EventEndpoint:
         if self._door.refusing:
             raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING)
         fields = await _read(receive, raw, headers)
-        return await self._settle(self._make_request(fields, scope, headers))
+        request = self._make_request(fields, scope, headers)
+        query = scope["query_string"]
+        if query and self._tracer.admits(query, raw):
+            result, body = await _settle(self._tracer.trace(request, raw))
+            return self._answer_to(request, result, _json(202, body))
+        result = await _settle(self._pipeline.build_and_buffer(request))
+        return self._answer_to(request, result, _TAKEN)
 
     def _make_request(
         self, fields: WebFields, scope: Scope, headers: _Headers
@@ -177,18 +187,15 @@ class EventEndpoint:
             client=read_client(headers, peer[0], trusted=self._trusted),
         )
 
-    async def _settle(self, request: WebRequest) -> _Answer:
-        try:
-            result = await self._pipeline.build_and_buffer(request)
-        except JournalClosedError:
-            raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING) from None
-        except JournalError:
-            raise _RefusedError(_BUSY, ErrorCode.JOURNAL_FULL) from None
+    def _answer_to(
+        self, request: WebRequest, result: Result, taken: _Answer
+    ) -> _Answer:
+        """Counts a request that was taken, and names the drops in its answer."""
         self._count(request, result)
         if not result.dropped:
-            return _TAKEN
+            return taken
         reasons = ", ".join(dict.fromkeys(each.reason for each in result.dropped))
-        return _TAKEN.plus(
+        return taken.plus(
             (b"x-plausible-dropped", b"%d" % len(result.dropped)),
             (b"x-headwater-dropped", reasons.encode()),
         )
@@ -202,6 +209,20 @@ class EventEndpoint:
             self._metrics.count_truncated_props(request.fields.truncated_props)
         for each in result.dropped:
             self._metrics.count_events(Outcome.DROPPED, 1, each.reason)
+
+
+async def _settle(work: Awaitable[_T]) -> _T:
+    """Returns what the pipeline answers.
+
+    Raises:
+        _RefusedError: The journal does not take the rows.
+    """
+    try:
+        return await work
+    except JournalClosedError:
+        raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING) from None
+    except JournalError:
+        raise _RefusedError(_BUSY, ErrorCode.JOURNAL_FULL) from None
 
 
 async def _read(

@@ -42,6 +42,7 @@ _MAX_DOMAINS: Final = 100
 
 _MAX_CODE_POINTS: Final = 16 * MAX_NAME_CHARS
 _MAX_DIGITS: Final = 18
+_MAX_VERSION: Final = 10**_MAX_DIGITS
 _FORBIDDEN: Final = "data:"
 _NO_PROPS: Final[tuple[dict[str, str], int]] = ({}, 0)
 _NO_ENGAGEMENT: Final = (
@@ -86,6 +87,7 @@ def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
         is_interactive=_is_interactive(body, name),
         scroll_depth=scroll_depth,
         engagement_time_ms=engagement_time,
+        script_version=_read_version(body.get("v")),
     )
 
 
@@ -192,6 +194,13 @@ def _read_count(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         return None
     return value
+
+
+def _read_version(value: object) -> int:
+    """Returns a version of the tracker; whatever is no integer is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if abs(value) < _MAX_VERSION else 0
 
 
 def _read_referrer(value: object) -> str:

@@ -1,5 +1,7 @@
 """Which path is served by whom."""
 
+from typing import Final
+
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -12,6 +14,8 @@ from headwater_ingest.http.native import (
 )
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.telemetry.metrics import Metrics
+
+EVENT_PATH: Final = "/api/event"
 
 
 def ingest_routes(intake: Intake, *, door: Door, metrics: Metrics) -> list[Route]:
@@ -34,4 +38,4 @@ def ingest_routes(intake: Intake, *, door: Door, metrics: Metrics) -> list[Route
 
 def event_route(endpoint: EventEndpoint) -> Route:
     """Returns the route of web events, which answers every method itself."""
-    return Route("/api/event", endpoint)
+    return Route(EVENT_PATH, endpoint)

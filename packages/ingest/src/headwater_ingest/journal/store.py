@@ -20,7 +20,8 @@ from headwater_ingest.journal.window import DuplicateWindow
 _FORGET_AT_ONCE: Final = 256  # rows of `seen` deleted by one commit
 _PROBE_BYTES: Final = 1024 * 1024
 
-_decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
+decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
+"""Decodes the column `answers` of the table `seen`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Store:
             "SELECT batch_ids, answers FROM seen WHERE seq = ?", (seq,)
         ).fetchone()
         index = split_ids(batch_ids).index(batch_id)
-        return StoredAnswer(*_decode_answers(answers)[index])
+        return StoredAnswer(*decode_answers(answers)[index])
 
     def read_backlog(self) -> Backlog:
         """Return how much is pending. Two steps into the index, whatever it is."""

@@ -20,6 +20,7 @@ from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.enrich.sources_file import packaged_sources
 from headwater_ingest.enrich.spam import SpamList
 from headwater_ingest.enrich.user_agent import Device, DeviceReader
+from headwater_ingest.http.event_trace import KeyholderTracer
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.routes import event_route
@@ -171,14 +172,19 @@ class WebEdge:
         steps = WebSteps(
             self.enrichment, sites=self.sites, gate=self.gate, salts=self.salts
         )
+        buffer = JournalBuffer(self.journal, self.gate)
         pipeline = WebPipeline(
             steps.ordered(),
             sessions=self.sessions,
-            buffer=JournalBuffer(self.journal, self.gate),
+            buffer=buffer,
             observe=self.metrics.observe_step,
+        )
+        tracer = KeyholderTracer(
+            steps.ordered(), sites=self.sites, sessions=self.sessions, buffer=buffer
         )
         endpoint = EventEndpoint(
             pipeline,
+            tracer=tracer,
             trusted=NetworkSet.parse(Settings().trusted_proxies),
             door=self.door,
             metrics=self.metrics,

@@ -40,6 +40,7 @@ def make_request(*domains: str, name: str = "pageview") -> WebRequest:
         is_interactive=True,
         scroll_depth=0,
         engagement_time_ms=0,
+        script_version=0,
     )
     return WebRequest(
         received_at_ms=1_750_000_000_999,

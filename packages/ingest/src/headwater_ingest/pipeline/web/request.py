@@ -30,6 +30,7 @@ class WebFields(msgspec.Struct, frozen=True, kw_only=True):
         is_interactive: It counts as an interaction of the visitor.
         scroll_depth: Percent of the page, 255 if unknown; 0 but for engagement.
         engagement_time_ms: Time on the page; 0 but for engagement.
+        script_version: Of the tracker; 0 if it does not say. Not stored.
     """
 
     name: str
@@ -43,6 +44,7 @@ class WebFields(msgspec.Struct, frozen=True, kw_only=True):
     is_interactive: bool
     scroll_depth: int
     engagement_time_ms: int
+    script_version: int
 
 
 class WebRequest(msgspec.Struct, frozen=True, kw_only=True):
