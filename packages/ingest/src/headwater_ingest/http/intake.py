@@ -93,10 +93,12 @@ class _Prepared:
     Attributes:
         entry: What to append.
         refused_properties: How many properties were left out.
+        future_times: How many events had a time in the future.
     """
 
     entry: Entry
     refused_properties: int
+    future_times: int
 
 
 class Intake:
@@ -225,6 +227,8 @@ class Intake:
                 )
         if prepared.refused_properties:
             self._metrics.count_refused_properties(prepared.refused_properties)
+        if prepared.future_times:
+            self._metrics.count_future_times(prepared.future_times)
         return answer
 
     def _count_repeat(self, stored: StoredAnswer) -> int:
@@ -271,7 +275,7 @@ def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
         ids_digest=built.ids_digest,
         counts=_count_result(batch.site_id, built.result),
     )
-    return _Prepared(entry, batch.decoded.refused_properties)
+    return _Prepared(entry, batch.decoded.refused_properties, built.future_times)
 
 
 def _wrap(result: bytes) -> bytes:
