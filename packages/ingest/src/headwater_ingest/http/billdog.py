@@ -18,6 +18,7 @@ from headwater_schema.codec import (
     decode_batch,
     encode_json,
 )
+from headwater_schema.events import SET
 from headwater_schema.ids import new_batch_id
 from headwater_schema.limits import (
     MAX_BATCH_EVENTS,
@@ -28,9 +29,6 @@ from headwater_schema.outcomes import Reason
 from headwater_schema.values import clean_properties, clean_text
 
 SDK: Final = {"name": "billdogeng"}
-SET: Final = "$set"
-"""Name of the event that a request to `/user-properties` becomes."""
-
 MAX_COMMAS: Final = 1_000_000
 """Bounds the values in a body, each of which costs some 60 bytes while it is read. A
 batch of these clients has thousands."""

@@ -6,8 +6,11 @@ Ids that stand for "nobody in particular" may not join persons; the list is Post
 from typing import Final
 
 from headwater_ingest.pipeline.properties import text_properties
-from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY, Event
+from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY, SET, Event
 from headwater_schema.outcomes import Reason
+
+IDENTITY_EVENTS: Final = frozenset({IDENTIFY, SET, GROUP_IDENTIFY, CREATE_ALIAS})
+"""They state something about somebody, who did nothing by it: they end no bounce."""
 
 ANONYMOUS_ID: Final = "$anon_distinct_id"
 
