@@ -5,16 +5,15 @@ without a traceback. Exit codes: 0 done, 1 it did not work, 2 the call or a sett
 wrong, 130 interrupted.
 """
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import run_in_foreground
@@ -24,7 +23,7 @@ from headwater_ingest.errors import (
     SettingsError,
 )
 from headwater_ingest.settings import Settings
-from headwater_ingest.settings_reader import LoadedSettings, load_settings
+from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.storage import migrate_once
 from headwater_ingest.telemetry.logs import configure_logs
 from headwater_ingest.version import VERSION
@@ -34,22 +33,16 @@ _WRONG_CALL = 2
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="headwater-ingest")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TOML file with settings. Variables (HEADWATER_PORT=9000) win over it.",
+@click.group(
+    cls=ConfiguredGroup, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.pass_context
-def cli(context: click.Context, config: Path | None) -> None:
+@click.version_option(VERSION, prog_name="headwater-ingest")
+def cli() -> None:
     """Take events over HTTP and write them to ClickHouse, each exactly once.
 
     Start with `headwater-ingest serve`: it needs no settings and no other program. The
     data goes to ./data, and the first write key to ./data/sites.toml.
     """
-    context.obj = lambda: load_settings(os.environ, config)
 
 
 @cli.command()
