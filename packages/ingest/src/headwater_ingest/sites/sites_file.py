@@ -91,7 +91,9 @@ class SitesFile:
             self.load()
         except SitesFileError as error:
             self.problem = str(error)
-            _log.warning("sites file broken, last good sites kept", problem=str(error))
+            _log.warning(
+                "sites file broken, last good sites kept", problems=list(error.problems)
+            )
             return False
         return True
 
