@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from headwater_ingest import cli, cli_config
 from headwater_ingest.cli import cli as commands
+from headwater_ingest.clickhouse.client import connect
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.errors import SettingsError
 from headwater_ingest.settings import Settings
 
@@ -163,6 +165,21 @@ def test_migrating_twice_changes_nothing(runner: CliRunner) -> None:
 
     assert first.stdout.startswith("applied 0001_")
     assert second.stdout == "the tables are up to date\n"
+
+
+@pytest.mark.clickhouse
+def test_the_clickhouse_of_a_running_service_is_told_and_left_alone(
+    runner: CliRunner,
+) -> None:
+    with EmbeddedClickHouse(Settings().clickhouse_dir) as server:
+        port = server.url.port
+        result = runner.invoke(commands, ["clickhouse"])
+        with connect(server.url.without_database()) as client:
+            assert client.execute("SELECT 1") == [(1,)]
+
+    assert result.exit_code == 0
+    assert "runs in" in result.stdout
+    assert f"native  127.0.0.1:{port} " in result.stdout
 
 
 def test_an_interrupted_command_says_nothing(

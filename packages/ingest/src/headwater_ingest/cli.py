@@ -16,9 +16,10 @@ from headwater_ingest.app import serve as run_service
 from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
-from headwater_ingest.clickhouse.embedded import run_in_foreground
+from headwater_ingest.clickhouse.embedded import describe_running, run_in_foreground
 from headwater_ingest.errors import (
     ClickHouseUrlError,
+    DataDirectoryInUseError,
     HeadwaterError,
     SettingsError,
 )
@@ -102,16 +103,23 @@ def show(load: Callable[[], LoadedSettings]) -> None:
 def clickhouse(load: Callable[[], LoadedSettings]) -> None:
     """Run the embedded ClickHouse alone, and print how to connect to it.
 
-    For a look at the data while the service does not run. While it runs, `doctor` says
-    where its ClickHouse listens.
+    For a look at the data. While the service runs, its ClickHouse is left alone, and
+    only how to connect is printed.
     """
     settings = load().values
     configure_logs("warning", settings.log_format)
-    run_in_foreground(
-        settings.clickhouse_dir,
-        max_memory_bytes=settings.clickhouse_memory_bytes,
-        echo=click.echo,
-    )
+    directory = settings.clickhouse_dir
+    try:
+        run_in_foreground(
+            directory,
+            max_memory_bytes=settings.clickhouse_memory_bytes,
+            echo=click.echo,
+        )
+    except DataDirectoryInUseError:
+        lines = describe_running(directory)
+        if not lines:
+            raise
+        click.echo("\n".join(lines))
 
 
 cli.add_command(sites)

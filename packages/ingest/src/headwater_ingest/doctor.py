@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client
-from headwater_ingest.clickhouse.embedded import find_running
+from headwater_ingest.clickhouse.embedded import find_http_port, find_running
 from headwater_ingest.clickhouse.embedded.process import check_installed
 from headwater_ingest.clickhouse.migrate import schema_state
 from headwater_ingest.clickhouse.session import open_session
@@ -140,7 +140,7 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
             return
         with open_session(url) as client:
             [(version,)] = client.execute("SELECT version()")
-            yield _ok("clickhouse", f"{version} answers at {url.address}")
+            yield _ok("clickhouse", f"{version} answers at {_where(settings, url)}")
             yield _schema(client, url)
             yield _deduplication(client)
     except HeadwaterError as error:
@@ -151,6 +151,13 @@ def _url(settings: Settings) -> ClickHouseUrl | None:
     if settings.is_embedded:
         return find_running(settings.clickhouse_dir)
     return ClickHouseUrl.parse(settings.clickhouse_url)
+
+
+def _where(settings: Settings, url: ClickHouseUrl) -> str:
+    if not settings.is_embedded:
+        return url.address
+    http_port = find_http_port(settings.clickhouse_dir)
+    return f"{url.address}, for HTTP at {url.host}:{http_port}"
 
 
 def _schema(client: Client, url: ClickHouseUrl) -> Finding:
