@@ -229,5 +229,6 @@ def test_reference_page_has_a_row_for_every_word(
     section = render_reasons().split(f"## {TITLES[type(word)]}\n")[1].split("## ")[0]
     row = re.search(rf"^\| `{word}` \|.*$", section, re.MULTILINE)
     assert row
-    reserved = " *Reserved: not given yet.*" if word in RESERVED else ""
+    is_reserved = isinstance(word, Reason) and word in RESERVED
+    reserved = " *Reserved: not given yet.*" if is_reserved else ""
     assert row[0].endswith(f" | {word.description}{reserved} |")
