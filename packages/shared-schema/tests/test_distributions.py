@@ -21,9 +21,12 @@ SCHEMAS = {
 
 
 def build(package: str, target: str, directory: Path) -> Path:
-    command = [sys.executable, "-m", "hatchling", "build", "-d", directory, "-t"]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d"]
     subprocess.run(
-        [*command, target], cwd=PACKAGES / package, check=True, capture_output=True
+        [*command, str(directory)],
+        cwd=PACKAGES / package,
+        check=True,
+        capture_output=True,
     )
     (built,) = directory.iterdir()
     return built
