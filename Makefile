@@ -14,7 +14,8 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .venv/ready: requirements-dev.txt $(wildcard packages/*/pyproject.toml)
-	$(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-dev.txt && $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/shared-schema -e packages/sdk -e packages/ingest && touch $@
+	@echo "Installing everything into .venv; this takes a minute or two ..."
+	@$(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-dev.txt && $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/shared-schema -e packages/sdk -e packages/ingest && touch $@
 
 setup: .venv/ready ## Create the virtual environment
 

@@ -84,7 +84,7 @@ async def main() -> None:
 
 def _make_shared(settings: Settings, storage: Storage, world: World) -> SharedState:
     """Returns shared state that nobody keeps in step: it is as the case has set it."""
-    sites, gate = SiteRegistry(), Gatekeeper()
+    sites, gate = SiteRegistry(), Gatekeeper(clock=lambda: world.now_ms)
     salts = CaseSalts(lambda: world.salt_day)
     data_dir = settings.data_dir
     tables = SharedTables(storage.url, lambda: storage.schema_ready)

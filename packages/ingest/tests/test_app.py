@@ -220,6 +220,18 @@ def test_events_wait_in_the_journal_until_clickhouse_is_there(
         assert service.stop() == 0
 
 
+def test_the_log_tells_a_person_in_plain_words_what_is_wrong(service: Service) -> None:
+    service.start(
+        HEADWATER_CLICKHOUSE_URL="clickhouse://127.0.0.1:1",
+        HEADWATER_LOG_FORMAT="console",
+    )
+
+    eventually(lambda: "readiness changed" in service.log.read_text())
+    text = service.log.read_text()
+    assert "'clickhouse_away'" in text
+    assert "<Degraded" not in text
+
+
 def test_a_writer_that_is_killed_is_started_again(service: Service) -> None:
     service.start()
     service.post("first")

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from headwater_ingest import cli
+from headwater_ingest import cli, cli_config
 from headwater_ingest.cli import cli as commands
+from headwater_ingest.clickhouse.client import connect
+from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
+from headwater_ingest.errors import SettingsError
 from headwater_ingest.settings import Settings
 
 SITES_COMMANDS = (
@@ -75,13 +78,32 @@ def test_the_settings_are_shown(runner: CliRunner) -> None:
     assert "port = 1" in result.output
 
 
-def test_a_config_file_can_be_named(runner: CliRunner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_config_file_can_be_named_before_and_after_the_command(
+    place: int, runner: CliRunner, tmp_path: Path
+) -> None:
     file = tmp_path / "headwater.toml"
     file.write_text("port = 2\n")
+    call = ["config", "show"]
 
-    result = runner.invoke(commands, ["--config", str(file), "config", "show"])
+    result = runner.invoke(
+        commands, [*call[:place], "--config", str(file), *call[place:]]
+    )
 
     assert "port = 2" in result.output
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["sites", "list"]], ids=" ".join)
+def test_every_command_reads_the_config_file_that_is_named_last(
+    command: list[str], runner: CliRunner, tmp_path: Path
+) -> None:
+    (tmp_path / "good.toml").write_text("port = 2\n")
+    call = ["--config", "good.toml", *command, "--config", "missing.toml"]
+
+    result = runner.invoke(commands, call)
+
+    assert isinstance(result.exception, SettingsError)
+    assert "missing.toml" in str(result.exception)
 
 
 def test_the_doctor_fails_if_a_check_does(runner: CliRunner) -> None:
@@ -146,13 +168,28 @@ def test_migrating_twice_changes_nothing(runner: CliRunner) -> None:
     assert second.stdout == "the tables are up to date\n"
 
 
+@pytest.mark.clickhouse
+def test_the_clickhouse_of_a_running_service_is_told_and_left_alone(
+    runner: CliRunner,
+) -> None:
+    with EmbeddedClickHouse(Settings().clickhouse_dir) as server:
+        port = server.url.port
+        result = runner.invoke(commands, ["clickhouse"])
+        with connect(server.url.without_database()) as client:
+            assert client.execute("SELECT 1") == [(1,)]
+
+    assert result.exit_code == 0
+    assert "runs in" in result.stdout
+    assert f"native  127.0.0.1:{port} " in result.stdout
+
+
 def test_an_interrupted_command_says_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_settings", interrupt)
+    monkeypatch.setattr(cli_config, "load_settings", interrupt)
 
     assert cli.run(["doctor"]) == 130
     assert capsys.readouterr().err.strip() == ""

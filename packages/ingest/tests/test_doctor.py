@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from headwater_ingest import doctor
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.doctor import Finding, Level, examine, render
@@ -167,6 +168,20 @@ def test_sites_that_are_in_the_table_only_are_named(settings: Settings) -> None:
     )
 
 
+def test_a_sites_file_that_is_gone_is_missed(settings: Settings) -> None:
+    append(settings.data_dir, at_ms=1_000)
+    kept_in = str(settings.sites_path.resolve())
+    KnownSites((SiteRecord(id=1, domain="a.example", kept_in=kept_in),)).write(
+        settings.data_dir
+    )
+
+    found = findings(settings)["sites"]
+
+    assert found.level is Level.WARN
+    assert f"{settings.sites_path} is gone; a.example" in found.detail
+    assert "sites export" in found.detail
+
+
 @pytest.mark.parametrize(
     "body,level,detail",
     [
@@ -218,12 +233,28 @@ def test_the_tables_of_a_running_clickhouse_are_checked(tmp_path: Path) -> None:
         before = findings(settings)
         migrate(server.url)
         after = findings(settings)
+        told = f"{server.url.address}, for HTTP at 127.0.0.1:{server.http_port}"
 
     assert before["clickhouse"].level is Level.FAIL
     assert "run `headwater-ingest migrate`" in before["clickhouse"].detail
-    assert "answers at 127.0.0.1:" in after["clickhouse"].detail
+    assert after["clickhouse"].detail.endswith(f"answers at {told}")
     assert after["schema"].level is Level.OK
     assert after["deduplication"].level is Level.OK
+
+
+@pytest.mark.clickhouse
+def test_a_query_that_clickhouse_refuses_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_TABLES_WITHOUT_WINDOW", "SELECT nothing")
+    settings = Settings(data_dir=tmp_path)
+    with EmbeddedClickHouse(settings.clickhouse_dir) as server:
+        migrate(server.url)
+        found = examine(LoadedSettings(settings, {}))
+
+    failed = [each for each in found if each.level is Level.FAIL]
+    assert [each.subject for each in failed] == ["clickhouse"]
+    assert "refuses (code 47)" in failed[0].detail
 
 
 def test_the_table_is_aligned() -> None:

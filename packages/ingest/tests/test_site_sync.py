@@ -375,6 +375,27 @@ def test_a_file_that_takes_a_key_of_another_site_is_told(
     assert node.domains == ["a.example", "b.example"]
 
 
+def test_a_file_that_is_gone_at_the_start_takes_no_site_with_it(
+    make_node: Callable[..., Node], table: ClickHouseSites
+) -> None:
+    node = make_node()
+    node.begin()
+    node.write_file(a=KEY, b=OTHER)
+    node.file.path.unlink()
+
+    again = make_node()
+    again.begin(may_write_file=True)
+
+    assert again.domains == ["a.example", "b.example"]
+    assert "is gone" in (again.sync.problem or "")
+    assert not again.file.path.exists()
+
+    table.write([SiteBook(table.read(), now_ms=NOW_MS).release("a.example")])
+    again.write_file(b=OTHER)
+    assert again.domains == ["a.example", "b.example"]
+    assert again.sync.problem is None
+
+
 def test_a_broken_file_is_a_problem_and_changes_nothing(
     make_node: Callable[..., Node],
 ) -> None:

@@ -273,6 +273,7 @@ def test_refused_batch_is_given_up_and_the_next_goes_on() -> None:
     assert isinstance(report.error, BatchRefusedError)
     assert (report.error.status, report.error.code) == (401, "unknown_key")
     assert report.error.message == "no such site"
+    assert str(report.error).endswith("401 unknown_key: no such site")
     assert report.events == batch.events
     assert state.stats.lost == {LossReason.BATCH_REFUSED: 4}
     assert state.next_batch().events == (event(4),)
@@ -365,6 +366,32 @@ def test_what_is_abandoned_is_reported_once() -> None:
     assert state.conclude(batch, TAKEN, 0) == []
     assert state.stats.lost == {LossReason.UNDELIVERED: 5}
     assert state.stats.delivered == 0
+
+
+def test_what_is_abandoned_is_reported_with_host_and_cause() -> None:
+    state = filled(2)
+    state.conclude(state.next_batch(), AWAY, 0)
+    report = state.abandon()
+    assert report is not None
+    assert str(report.error) == (
+        "events not known to be delivered to http://localhost at shutdown: 2; the last "
+        "attempt failed: ConnectError: refused"
+    )
+
+
+def test_a_failure_that_has_passed_is_not_the_cause() -> None:
+    state = filled(5)
+    state.conclude(state.next_batch(), AWAY, 0)
+    state.conclude(state.next_batch(), TAKEN, 9)
+    report = state.abandon()
+    assert report is not None
+    assert str(report.error).endswith("at shutdown: 1; allow it more time")
+
+
+def test_losses_are_printed_by_plain_names() -> None:
+    state = filled(2)
+    state.abandon()
+    assert repr(state.stats.lost) == "{'undelivered': 2}"
 
 
 @pytest.mark.parametrize("verdict", [AWAY, PORTAL, WRONG_KEY, TOO_LARGE])

@@ -94,7 +94,7 @@ def test_redirect_says_where_to() -> None:
 def test_wait_that_the_server_asks_for_is_kept() -> None:
     body = encoded(ErrorAnswer.of(ErrorCode.THROTTLED, "slow down"))
     assert verdict_on(429, body, {"retry-after": "7"}) == TryAgain(
-        "429 throttled slow down", 7
+        "429 throttled: slow down", 7
     )
 
 

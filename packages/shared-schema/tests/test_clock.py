@@ -11,6 +11,7 @@ from headwater_schema.clock import (
     EARLIEST_MS,
     MAX_SKEW_MS,
     event_time_ms,
+    is_future,
     skew_ms,
     to_ms,
 )
@@ -191,3 +192,19 @@ def test_retry_of_a_slow_clock_gives_the_same_time(
         for attempt in attempts
     }
     assert seen == {happened_at}
+
+
+@given(
+    st.none()
+    | st.integers(NOW - 10**6, NOW + 10**6)
+    | st.sampled_from([NOW, NOW + MAX_SKEW_MS, NOW + MAX_SKEW_MS + 1]),
+    st.integers(-(10**6), 10**6),
+)
+def test_a_time_is_in_the_future_exactly_if_another_one_is_taken(
+    timestamp: int | None, skew: int
+) -> None:
+    time = event_time_ms(timestamp, received_at_ms=NOW, skew=skew)
+
+    assert is_future(timestamp, received_at_ms=NOW, skew=skew) == (
+        timestamp is not None and time != timestamp + skew
+    )

@@ -15,7 +15,7 @@ from headwater_schema.batch import Batch
 from headwater_schema.codec import decode_answer, decode_batch, decode_error
 from headwater_schema.events import Event
 from headwater_schema.export import main, render_reasons, render_schemas
-from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+from headwater_schema.outcomes import RESERVED, ErrorCode, Outcome, Reason
 
 PACKAGE = Path(__file__).parents[1]
 REASONS = PACKAGE.parents[1] / "docs" / "reference" / "reasons.md"
@@ -229,4 +229,6 @@ def test_reference_page_has_a_row_for_every_word(
     section = render_reasons().split(f"## {TITLES[type(word)]}\n")[1].split("## ")[0]
     row = re.search(rf"^\| `{word}` \|.*$", section, re.MULTILINE)
     assert row
-    assert row[0].endswith(f" | {word.description} |")
+    is_reserved = isinstance(word, Reason) and word in RESERVED
+    reserved = " *Reserved: not given yet.*" if is_reserved else ""
+    assert row[0].endswith(f" | {word.description}{reserved} |")

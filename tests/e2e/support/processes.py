@@ -1,5 +1,6 @@
 """Real processes: started with a log file, watched, and gone at the end of the test."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -7,8 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from tests.e2e.support.waiting import wait_for
 
@@ -88,6 +90,41 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
 
 
+_REAP = """
+import os, signal, sys
+started = set()
+for line in sys.stdin:
+    sign, pid = line[0], int(line[1:])
+    started.add(pid) if sign == "+" else started.discard(pid)
+for pid in started:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
+
+@cache
+def _reaper() -> IO[str]:
+    """Starts what ends the processes of tests that were ended without a clean-up.
+
+    It lives until we are gone, however that happens: then the pipe to it closes.
+    """
+    reaper = subprocess.Popen(
+        [sys.executable, "-c", _REAP],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    atexit.register(reaper.communicate)
+    assert reaper.stdin
+    return reaper.stdin
+
+
+def _tell_reaper(sign: Literal["+", "-"], pid: int) -> None:
+    print(f"{sign}{pid}", file=_reaper(), flush=True)
+
+
 @dataclass(slots=True)
 class Processes:
     """All processes of a test."""
@@ -102,6 +139,7 @@ class Processes:
         log = self.directory / f"{name}.log"
         process = Process(command, environment=environment, log=log)
         self.started.append(process)
+        _tell_reaper("+", process.pid)
         return process
 
     def kill_all(self) -> None:
@@ -109,6 +147,7 @@ class Processes:
         for process in self.started:
             if process.poll() is None:
                 process.kill_family()
+            _tell_reaper("-", process.pid)
 
     def logs(self) -> dict[str, str]:
         """Returns the text of every log by its name."""

@@ -5,27 +5,27 @@ without a traceback. Exit codes: 0 done, 1 it did not work, 2 the call or a sett
 wrong, 130 interrupted.
 """
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.cli_explain import explain
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
-from headwater_ingest.clickhouse.embedded import run_in_foreground
+from headwater_ingest.clickhouse.embedded import describe_running, run_in_foreground
 from headwater_ingest.errors import (
     ClickHouseUrlError,
+    DataDirectoryInUseError,
     HeadwaterError,
     SettingsError,
 )
 from headwater_ingest.settings import Settings
-from headwater_ingest.settings_reader import LoadedSettings, load_settings
+from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.storage import migrate_once
 from headwater_ingest.telemetry.logs import configure_logs
 from headwater_ingest.version import VERSION
@@ -35,22 +35,16 @@ _WRONG_CALL = 2
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="headwater-ingest")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TOML file with settings. Variables (HEADWATER_PORT=9000) win over it.",
+@click.group(
+    cls=ConfiguredGroup, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.pass_context
-def cli(context: click.Context, config: Path | None) -> None:
+@click.version_option(VERSION, prog_name="headwater-ingest")
+def cli() -> None:
     """Take events over HTTP and write them to ClickHouse, each exactly once.
 
     Start with `headwater-ingest serve`: it needs no settings and no other program. The
     data goes to ./data, and the first write key to ./data/sites.toml.
     """
-    context.obj = lambda: load_settings(os.environ, config)
 
 
 @cli.command()
@@ -110,16 +104,23 @@ def show(load: Callable[[], LoadedSettings]) -> None:
 def clickhouse(load: Callable[[], LoadedSettings]) -> None:
     """Run the embedded ClickHouse alone, and print how to connect to it.
 
-    For a look at the data while the service does not run. While it runs, `doctor` says
-    where its ClickHouse listens.
+    For a look at the data. While the service runs, its ClickHouse is left alone, and
+    only how to connect is printed.
     """
     settings = load().values
     configure_logs("warning", settings.log_format)
-    run_in_foreground(
-        settings.clickhouse_dir,
-        max_memory_bytes=settings.clickhouse_memory_bytes,
-        echo=click.echo,
-    )
+    directory = settings.clickhouse_dir
+    try:
+        run_in_foreground(
+            directory,
+            max_memory_bytes=settings.clickhouse_memory_bytes,
+            echo=click.echo,
+        )
+    except DataDirectoryInUseError:
+        lines = describe_running(directory)
+        if not lines:
+            raise
+        click.echo("\n".join(lines))
 
 
 cli.add_command(explain)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.clickhouse.sites import ClickHouseSites
 from headwater_ingest.clickhouse.template import Topology
@@ -30,7 +31,7 @@ Load = Callable[[], LoadedSettings]
 _HEADINGS = ("DOMAIN", "ID", "KEYS", "LIMITS", "KEPT IN")
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def sites() -> None:
     """List and change the sites that may send events.
 

@@ -14,10 +14,11 @@ from enum import StrEnum
 
 import msgspec
 
-from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
-from headwater_ingest.clickhouse.embedded import find_running
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client
+from headwater_ingest.clickhouse.embedded import find_http_port, find_running
 from headwater_ingest.clickhouse.embedded.process import check_installed
 from headwater_ingest.clickhouse.migrate import schema_state
+from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.errors import HeadwaterError
 from headwater_ingest.journal.peek import JournalPeek, peek
@@ -26,6 +27,7 @@ from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.record import SiteRecord
+from headwater_ingest.sites.sites_file import describe_loss
 from headwater_ingest.sites.sites_toml import read_sites
 
 _TIMEOUT_S = 3.0
@@ -136,21 +138,26 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
             check_installed()
             yield _warn("clickhouse", "the embedded server does not run: `serve` does")
             return
-        client = connect(url, connect_timeout_s=_TIMEOUT_S, timeout_s=_TIMEOUT_S)
+        with open_session(url) as client:
+            [(version,)] = client.execute("SELECT version()")
+            yield _ok("clickhouse", f"{version} answers at {_where(settings, url)}")
+            yield _schema(client, url)
+            yield _deduplication(client)
     except HeadwaterError as error:
         yield _fail("clickhouse", str(error))
-        return
-    with client:
-        [(version,)] = client.execute("SELECT version()")
-        yield _ok("clickhouse", f"{version} answers at {url.address}")
-        yield _schema(client, url)
-        yield _deduplication(client)
 
 
 def _url(settings: Settings) -> ClickHouseUrl | None:
     if settings.is_embedded:
         return find_running(settings.clickhouse_dir)
     return ClickHouseUrl.parse(settings.clickhouse_url)
+
+
+def _where(settings: Settings, url: ClickHouseUrl) -> str:
+    if not settings.is_embedded:
+        return url.address
+    http_port = find_http_port(settings.clickhouse_dir)
+    return f"{url.address}, for HTTP at {url.host}:{http_port}"
 
 
 def _schema(client: Client, url: ClickHouseUrl) -> Finding:
@@ -190,6 +197,8 @@ def _sites(settings: Settings) -> Iterator[Finding]:
 
 def _known_sites(settings: Settings) -> Finding:
     known = KnownSites.read(settings.data_dir).records
+    if loss := describe_loss(settings.sites_path, known):
+        return _warn("sites", loss)
     if known:
         return _ok("sites", f"{_list_domains(known)} in the table of sites")
     return _warn(

@@ -62,7 +62,11 @@ class Node:
             _, now = self.read()
             if now != before:
                 log = _log.warning if now.blocked or now.degraded else _log.info
-                log("readiness changed", blocked=now.blocked, degraded=now.degraded)
+                log(
+                    "readiness changed",
+                    blocked=[each.value for each in now.blocked],
+                    degraded=[each.value for each in now.degraded],
+                )
             before = now
             await asyncio.sleep(_LOOK_SECONDS)
 

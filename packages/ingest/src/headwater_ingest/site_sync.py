@@ -37,7 +37,7 @@ from headwater_ingest.sites.quota import MonthlyUsage
 from headwater_ingest.sites.record import SiteRecord, to_sites
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.sites.site_book import SiteBook
-from headwater_ingest.sites.sites_file import SitesFile
+from headwater_ingest.sites.sites_file import SitesFile, describe_loss
 from headwater_ingest.sites.sites_toml import FIRST_DOMAIN, write_first_file
 from headwater_ingest.threads import in_thread
 
@@ -80,12 +80,13 @@ class SiteSync:
         self._is_applied = False
         self._in_force: list[SiteRecord] | None = None
         self._conflict: str | None = None
+        self._loss: str | None = None
         self._refusal: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What is wrong with the sites file; None when all is well."""
-        return self._file.problem or self._conflict
+        return self._file.problem or self._loss or self._conflict
 
     @property
     def is_stale(self) -> bool:
@@ -192,11 +193,23 @@ class SiteSync:
 
     def _merge(self) -> list[SiteRecord]:
         file = self._file
+        # A file that is gone takes nothing with it: its clients would be told that
+        # their keys are unknown, and give their events up.
+        dropped = self._in_file if file.is_loaded else frozenset()
         return merge_sites(
-            self._known, file.records, kept_in=file.name, dropped=self._in_file
+            self._known, file.records, kept_in=file.name, dropped=dropped
         )
 
+    def _find_loss(self) -> None:
+        file, known = self._file, self._known
+        live = [record for record in known if not record.removed]
+        loss = None if file.is_loaded else describe_loss(file.path, live)
+        if loss and loss != self._loss:
+            _log.warning("sites file gone", problem=loss)
+        self._loss = loss
+
     def _put_in_force(self) -> None:
+        self._find_loss()
         in_force = self._merge()
         if in_force != self._in_force:
             self._registry.replace(to_sites(in_force))

@@ -147,10 +147,10 @@ class Edge:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     metrics: Metrics = field(default_factory=lambda: Metrics("0"))
     door: Door = field(default_factory=Door)
-    gate: Gatekeeper = field(default_factory=Gatekeeper)
     now_ms: int = NOW_MS
 
     def __post_init__(self) -> None:
+        self.gate = Gatekeeper(clock=lambda: self.now_ms)
         self.sites = SiteRegistry()
         self.sites.replace(
             [

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater_ingest.http import billdog
-from headwater_schema.limits import MAX_BATCH_EVENTS
+from headwater_schema.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packages.ingest.tests.http.conftest import Edge
 
 KEY, SITE_ID = "hw_key_of_the_first_site", 7
@@ -233,6 +235,36 @@ def test_a_property_that_cannot_be_stored_costs_that_property(edge: Edge) -> Non
         {"revenue": "49.99"},
     ]
     assert edge.counted("headwater_properties_refused_total") == 1
+
+
+@pytest.mark.parametrize("size", [MAX_EVENT_BYTES, 3 * MAX_EVENT_BYTES])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: {"properties": {"text": text}},
+        lambda text: {"properties": {"plan": "pro", "$groups": {"company": text}}},
+        lambda text: {"properties": {"a": text, "b": text, "c": text}},
+        lambda text: {"event_timestamp": text},
+    ],
+)
+def test_an_event_that_is_too_large_is_refused_whole(
+    edge: Edge, size: int, change: Callable[[str], dict[str, object]]
+) -> None:
+    data = take(edge, EVENT, {**EVENT, **change("x" * size)}, 7)
+
+    assert (data["accepted"], len(edge.rows())) == (1, 1)
+    assert data["results"]["#1"]["reason"] == "event_too_large"
+    assert str(MAX_EVENT_BYTES) in data["results"]["#1"]["detail"]
+    assert data["results"]["#2"]["reason"] == "malformed_event"
+
+
+@pytest.mark.parametrize("properties", ["x" * 9, ["x" * 9]], ids=["text", "list"])
+def test_large_properties_that_are_no_object_are_refused(
+    edge: Edge, properties: str | list[str]
+) -> None:
+    data = take(edge, {**EVENT, "properties": properties * (MAX_EVENT_BYTES // 4)})
+
+    assert (data["accepted"], data["invalid"]) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -389,6 +389,16 @@ def test_the_time_of_an_event_is_what_the_rules_say(
     assert (row["timestamp"], row["received_at"]) == (stored, NOW_MS)
 
 
+def test_events_that_lay_in_the_future_are_counted(edge: Edge) -> None:
+    times = [NOW_MS + DAY_MS, 10**300, NOW_MS, NOW_MS + 300_000, None, 0]
+    batch = [{**EVENT, "timestamp": time} for time in times]
+
+    edge.take(*batch)
+    edge.take(*batch)
+
+    assert edge.counted("headwater_event_times_future_total") == 2
+
+
 @pytest.mark.parametrize(
     "sent_at", [-(10**300), 10**300, 1e300, "0001-01-01T00:00:00Z"]
 )

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from headwater_ingest.http.refusal import STATUS
+from headwater_schema._openapi import openapi
 from headwater_schema.codec import decode_error
 from headwater_schema.limits import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from headwater_schema.outcomes import ErrorCode
@@ -40,6 +41,19 @@ def check_refused(
 
 def test_every_error_code_has_its_status() -> None:
     assert {code: STATUS[code] for code in ErrorCode} == STATUS
+
+
+def test_the_document_of_the_interface_tells_the_same_statuses() -> None:
+    responses = openapi()["paths"]["/ingest-events"]["post"]["responses"]
+
+    told = {
+        code: int(status)
+        for status, response in responses.items()
+        if status != "200"
+        for code in response["content"]["application/json"]["examples"]
+    }
+
+    assert told == STATUS
 
 
 @pytest.mark.parametrize(

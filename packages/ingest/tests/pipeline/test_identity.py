@@ -59,6 +59,7 @@ def event(name: str, distinct_id: str = "ada", **properties: object) -> Event:
         event("$identify", __anon_distinct_id="anon-1"),
         event("$identify", __anon_distinct_id=None),
         event("$identify", __anon_distinct_id=7),
+        event("$identify", "null", __anon_distinct_id=["0"]),
         event("$groupidentify", "null", __group_type="company", __group_key="acme"),
     ],
 )
@@ -74,6 +75,10 @@ def test_who_says_who_they_are_may_say_it(good: Event) -> None:
         (event("$create_alias", "undefined", alias="ada"), "`undefined`"),
         (event("$identify", __anon_distinct_id="0"), "`0`"),
         (event("$identify", __anon_distinct_id=""), "``"),
+        (event("$identify", __anon_distinct_id=0), "`0`"),
+        (event("$identify", __anon_distinct_id=True), "`true`"),
+        (event("$identify", __anon_distinct_id=False), "`false`"),
+        (event("$identify", "null", __anon_distinct_id=7), "`null`"),
         (event("$identify", "guest", __anon_distinct_id="anon-1"), "`guest`"),
     ],
 )

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from headwater_ingest.errors import SitesFileError
 from headwater_ingest.sites.sites_file import SitesFile
@@ -69,6 +70,20 @@ def test_a_broken_file_keeps_the_last_good_sites(path: Path) -> None:
     assert domains(file) == ["0.example"]
     assert file.problem is not None
     assert "is not TOML" in file.problem
+
+
+def test_each_mistake_in_a_broken_file_is_told_apart(path: Path) -> None:
+    write(path, KEYS[0])
+    file = load(path)
+
+    path.write_text("[[site]]\ndomain = 7\nwrite_key = 7\n")
+    with capture_logs() as logs:
+        file.refresh()
+        file.refresh()
+
+    (line,) = logs
+    assert len(line["problems"]) > 1
+    assert not any("\n" in problem for problem in line["problems"])
 
 
 def test_a_file_that_is_gone_keeps_the_last_good_sites(path: Path) -> None:

@@ -90,6 +90,7 @@ class Delivery:
         self.is_failing = False
         """The last round has failed: the server is away."""
         self.failed_rounds = 0
+        self._last_failure = ""
 
     @property
     def queued(self) -> int:
@@ -215,9 +216,10 @@ class Delivery:
         events = self._queue.clear()
         if not events:
             return None
+        told = f"the last attempt failed: {self._last_failure}"
         error = UndeliveredError(
-            f"events not known to be delivered at shutdown: {len(events)}; allow it "
-            "more time, or see why the server is slow"
+            f"events not known to be delivered to {self._settings.host} at shutdown: "
+            f"{len(events)}; " + (told if self._last_failure else "allow it more time")
         )
         return self._lose(error, events)
 
@@ -249,6 +251,7 @@ class Delivery:
     def _postpone(
         self, batch: FrozenBatch, verdict: TryAgain, now: float
     ) -> list[Report]:
+        self._last_failure = verdict.why
         if not self._schedule.fail(now, verdict.retry_after_s):
             return []
         self.is_failing = True
@@ -276,6 +279,7 @@ class Delivery:
     def _reach(self) -> None:
         self._schedule.succeed()
         self.is_failing = False
+        self._last_failure = ""
 
     def _lose(self, error: LossError, events: Sequence[bytes]) -> Report:
         self._lost[error.reason] += len(events)

@@ -27,6 +27,8 @@ from typing import ClassVar
 class LossReason(StrEnum):
     """Why an event was lost on the client's side: a closed list."""
 
+    __repr__ = str.__repr__  # plain names where somebody prints `stats()`
+
     INVALID_EVENT = "invalid_event"
     EVENT_TOO_LARGE = "event_too_large"
     QUEUE_FULL = "queue_full"
@@ -129,7 +131,7 @@ class BatchRefusedError(LossError):
         self.status = status
         self.code = code
         self.message = message
-        said = " ".join(filter(None, (code, message)))
+        said = ": ".join(filter(None, (code, message)))
         super().__init__(f"the server refused a batch: {status} {said}")
 
     @property

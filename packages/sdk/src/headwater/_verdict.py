@@ -75,7 +75,8 @@ def judge(response: Response, wall_time: float) -> Verdict:
     code, message = _explanation(response)
     if status in _RETRYABLE or status >= 500:
         wait_s = parse_retry_after(response.headers.get("retry-after"), wall_time)
-        return TryAgain(f"{status} {code} {message}".strip(), wait_s)
+        said = ": ".join(filter(None, (code, message)))
+        return TryAgain(f"{status} {said}".strip(), wait_s)
     return Refused(status, code, message, is_too_large=status == 413)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headwater_schema._openapi import STATUSES
-from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+from headwater_schema.outcomes import RESERVED, ErrorCode, Outcome, Reason
 
 _INTRODUCTION: Final = """\
 # Outcomes, reasons and error codes
@@ -45,7 +45,12 @@ def _outcomes() -> Iterable[list[str]]:
 
 
 def _reasons() -> Iterable[list[str]]:
-    return ([f"`{each}`", each.outcome, each.description] for each in Reason)
+    return ([f"`{each}`", each.outcome, _meaning(each)] for each in Reason)
+
+
+def _meaning(reason: Reason) -> str:
+    suffix = " *Reserved: not given yet.*" if reason in RESERVED else ""
+    return reason.description + suffix
 
 
 def _codes() -> Iterable[list[str]]:

@@ -53,7 +53,7 @@ def event_time_ms(
 ) -> int | None:
     """Returns when the event happened, or None if that is before the year 2000.
 
-    A time in the future becomes the time of arrival.
+    A time in the future becomes the time of arrival; `is_future` tells that.
 
     Args:
         timestamp: What the client said; None stands for the time of arrival.
@@ -69,3 +69,12 @@ def event_time_ms(
     if time > received_at_ms + MAX_SKEW_MS:
         return received_at_ms
     return time if time >= EARLIEST_MS else None
+
+
+def is_future(
+    timestamp: datetime | float | None, *, received_at_ms: int, skew: int
+) -> bool:
+    """Whether a time for which `event_time_ms` has an answer lay in the future."""
+    if timestamp is None:
+        return False
+    return to_ms(timestamp) + skew > received_at_ms + MAX_SKEW_MS

@@ -12,6 +12,9 @@ from headwater_schema.limits import MAX_DISTINCT_ID_CHARS, MAX_NAME_CHARS
 IDENTIFY: Final = "$identify"
 """States properties of a person: `$set`, `$set_once`, `$unset`."""
 
+SET: Final = "$set"
+"""States properties of a person, too; what `/user-properties` takes becomes one."""
+
 GROUP_IDENTIFY: Final = "$groupidentify"
 """States properties of a group: `$group_type`, `$group_key`, `$group_set`."""
 

@@ -5,7 +5,7 @@ lines and the reference documentation are all made from these enums.
 """
 
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 
 class _Described(StrEnum):
@@ -152,6 +152,19 @@ class Reason(StrEnum):
         Outcome.INVALID,
         "The id is a placeholder such as `null`; it would join strangers.",
     )
+
+
+RESERVED: Final = frozenset(
+    {
+        Reason.NO_SESSION_FOR_PAGELEAVE,
+        Reason.LOCK_TIMEOUT,
+        Reason.PERSIST_TIMEOUT,
+        Reason.PERSIST_ERROR,
+        Reason.PERSIST_DECODE_ERROR,
+        Reason.INVALID,
+    }
+)
+"""Reasons that the service does not give yet."""
 
 
 class ErrorCode(_Described):

@@ -7,7 +7,7 @@ they send is read as forgivingly as a native batch: one bad event costs that eve
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final
 
@@ -18,18 +18,22 @@ from headwater_schema.codec import (
     decode_batch,
     encode_json,
 )
+from headwater_schema.events import SET
 from headwater_schema.ids import new_batch_id
-from headwater_schema.limits import MAX_BATCH_EVENTS, MAX_INTEGER_DIGITS
+from headwater_schema.limits import (
+    MAX_BATCH_EVENTS,
+    MAX_EVENT_BYTES,
+    MAX_INTEGER_DIGITS,
+)
+from headwater_schema.outcomes import Reason
 from headwater_schema.values import clean_properties, clean_text
 
 SDK: Final = {"name": "billdogeng"}
-SET: Final = "$set"
-"""Name of the event that a request to `/user-properties` becomes."""
-
 MAX_COMMAS: Final = 1_000_000
 """Bounds the values in a body, each of which costs some 60 bytes while it is read. A
 batch of these clients has thousands."""
 
+_TOO_LARGE: Final = f"send at most {MAX_EVENT_BYTES} bytes"
 _OPERATIONS: Final = frozenset({"$set", "$set_once", "$add", "$append", "$unset"})
 
 
@@ -59,9 +63,20 @@ def decode_events(body: bytes) -> DecodedBatch:
     if len(events) > MAX_BATCH_EVENTS:
         raise TooLargeError(f"more than {MAX_BATCH_EVENTS} events; send them in parts")
     translated = [_translate(event) for event in events]
-    return _decode(
-        _envelope(tree) | {"events": [event for event, _ in translated]},
-        refused_properties=sum(refused for _, refused in translated),
+    decoded = _decode(
+        _envelope(tree) | {"events": [each.event for each in translated]},
+        refused_properties=sum(each.refused_properties for each in translated),
+    )
+    if not any(each.is_too_large for each in translated):
+        return decoded
+    return replace(
+        decoded,
+        refused=[
+            replace(each, reason=Reason.EVENT_TOO_LARGE, detail=_TOO_LARGE)
+            if translated[each.index].is_too_large
+            else each
+            for each in decoded.refused
+        ],
     )
 
 
@@ -127,26 +142,61 @@ def _decode(batch: Mapping[str, Any], *, refused_properties: int) -> DecodedBatc
     return replace(decoded, refused_properties=refused_properties)
 
 
-def _translate(event: object) -> tuple[dict[str, Any] | None, int]:
-    """Gives an event its native names, and counts the properties it cannot keep.
+@dataclass(frozen=True, slots=True)
+class _Translated:
+    """An event under its native names.
+
+    Attributes:
+        event: What it is; None for the codec to refuse.
+        refused_properties: How many it cannot keep.
+        is_too_large: That is why there is no event.
+    """
+
+    event: dict[str, Any] | None
+    refused_properties: int = 0
+    is_too_large: bool = False
+
+
+def _translate(event: object) -> _Translated:
+    """Gives an event its native names.
 
     Where it is not what it should be, it is left so for the codec to say.
     """
     if not isinstance(event, dict):
-        return None, 0
+        return _Translated(None)
+    fields, properties = _rename(event)
+    clean, left_out = clean_properties(fields)
+    if not isinstance(properties, dict):
+        # An empty one of its kind is enough for the codec to say what is wrong.
+        return _Translated(clean | {"properties": type(properties)()})
+    kept, refused = clean_properties(properties)
+    # What has no room is left out like what has no wire form: without this look the
+    # event would be stored as if it had been small.
+    if (left_out or refused) and _is_too_large(fields | {"properties": properties}):
+        return _Translated(None, is_too_large=True)
+    return _Translated(clean | {"properties": kept}, len(refused))
+
+
+def _rename(event: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Returns the fields of an event by their native names, and its properties."""
     fields = {
         "event": event.get("event_name"),
         "distinct_id": _as_id(event.get("user_id")),
         "timestamp": event.get("event_timestamp"),
     }
     properties = event.get("properties") or {}
-    if not isinstance(properties, dict):
-        return clean_properties(fields | {"properties": properties})[0], 0
-    if isinstance(groups := properties.get("$groups"), dict):
+    if isinstance(properties, dict) and isinstance(properties.get("$groups"), dict):
+        groups = properties.pop("$groups")
         fields["groups"] = {kind: _as_id(key) for kind, key in groups.items()}
-        del properties["$groups"]
-    kept, refused = clean_properties(properties)
-    return clean_properties(fields)[0] | {"properties": kept}, len(refused)
+    return fields, properties
+
+
+def _is_too_large(event: Mapping[str, Any]) -> bool:
+    try:
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return False  # deeper than may be, which costs the one property
+    return len(text.encode(errors="replace")) > MAX_EVENT_BYTES
 
 
 def _as_id(value: object) -> object:

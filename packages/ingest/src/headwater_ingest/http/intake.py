@@ -6,11 +6,10 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, assert_never
 
 import msgspec
 
@@ -18,9 +17,17 @@ from headwater_ingest.errors import JournalClosedError, JournalError, JournalFul
 from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
 from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
+from headwater_ingest.http.prepared import (
+    Answered,
+    Known,
+    Prepared,
+    count_result,
+    pack_batch,
+)
 from headwater_ingest.http.refusal import RequestRefusedError
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import (
+    Committed,
     Entry,
     PartlyRepeated,
     Receipt,
@@ -30,7 +37,6 @@ from headwater_ingest.journal.entry import (
 from headwater_ingest.pipeline.end_user import EndUserSteps
 from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
 from headwater_ingest.pipeline.window_keys import window_keys
-from headwater_ingest.rows import encode_rows
 from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
@@ -40,7 +46,6 @@ from headwater_schema.codec import (
     DecodedBatch,
     MalformedBodyError,
     TooLargeError,
-    encode_json,
 )
 from headwater_schema.ids import derive_batch_id
 from headwater_schema.outcomes import ErrorCode, Outcome
@@ -86,19 +91,6 @@ class Request:
     decode: Decode
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A batch that has only the wait for the disk before it. Nothing decoded is here.
-
-    Attributes:
-        entry: What to append.
-        refused_properties: How many properties were left out.
-    """
-
-    entry: Entry
-    refused_properties: int
-
-
 class Intake:
     """Takes batches: nothing is acknowledged before it is in the journal."""
 
@@ -127,32 +119,28 @@ class Intake:
         """
         try:
             prepared = self._prepare(request)
-            if isinstance(prepared, bytes):
-                stored = await self._journal.stored_answer(prepared)
-                compared = self._compare(request, prepared, stored)
-                if isinstance(compared, bytes):
-                    return _wrap(compared)
+            if isinstance(prepared, Known):
+                stored = await self._journal.stored_answer(prepared.key)
+                compared = self._compare(request, prepared.key, stored)
+                if isinstance(compared, Answered):
+                    return _wrap(compared.answer)
                 prepared = compared
             receipt = await self._journal.append(prepared.entry)
         except JournalError as error:
             _refuse_for_now(error)
         return _wrap(self._settle(prepared, receipt))
 
-    def _prepare(self, request: Request) -> _Prepared | bytes:
-        """Does all that can be done without waiting.
-
-        Returns:
-            What to append; or the key of a batch that was taken before.
-        """
+    def _prepare(self, request: Request) -> Prepared | Known:
+        """Does all that can be done without waiting."""
         site, batch = self._understand(request)
         (key,) = window_keys(batch.site_id, [batch.batch_id])
         if self._journal.seen_batch(key):
-            return key
-        return _pack(batch, key, self._build(site, batch))
+            return Known(key)
+        return pack_batch(batch, key, self._build(site, batch))
 
     def _compare(
         self, request: Request, key: bytes, stored: StoredAnswer | None
-    ) -> _Prepared | bytes:
+    ) -> Prepared | Answered:
         """Holds a batch whose id is known against what was stored under that id.
 
         Returns:
@@ -163,8 +151,8 @@ class Intake:
         if stored and stored.ids_digest == built.ids_digest:
             events = self._count_repeat(stored)
             self._journal.count(Count(site.id, Outcome.DUPLICATE.value, "", events))
-            return stored.for_repeat()
-        return _pack(batch, key, self._build(site, batch))
+            return Answered(stored.for_repeat())
+        return pack_batch(batch, key, self._build(site, batch))
 
     def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
         """Makes rows of what is new in a batch, as far as the site's limits let it."""
@@ -206,7 +194,7 @@ class Intake:
             )
         return site
 
-    def _settle(self, prepared: _Prepared, receipt: Receipt) -> bytes:
+    def _settle(self, prepared: Prepared, receipt: Receipt) -> bytes:
         """Counts what the journal did with a batch, and returns the answer."""
         entry = prepared.entry
         match receipt:
@@ -214,9 +202,11 @@ class Intake:
                 self._count_repeat(stored)
                 return stored.for_repeat()
             case PartlyRepeated(answer):
-                counts = _count_result(entry.site_id, _decode_result(answer))
-            case _:
+                counts = count_result(entry.site_id, _decode_result(answer))
+            case Committed():
                 answer, counts = entry.answer, entry.counts
+            case _:
+                assert_never(receipt)
         for each in counts:
             self._metrics.count_events(each.outcome, each.events, each.reason or None)
             if each.outcome == Outcome.ACCEPTED:
@@ -225,6 +215,8 @@ class Intake:
                 )
         if prepared.refused_properties:
             self._metrics.count_refused_properties(prepared.refused_properties)
+        if prepared.future_times:
+            self._metrics.count_future_times(prepared.future_times)
         return answer
 
     def _count_repeat(self, stored: StoredAnswer) -> int:
@@ -233,20 +225,6 @@ class Intake:
         total = result.accepted + result.duplicates + len(result.results)
         self._metrics.count_events(Outcome.DUPLICATE, total)
         return total
-
-
-def _count_result(site_id: int, result: BatchResult) -> tuple[Count, ...]:
-    """Returns what becomes of the events of a batch."""
-    counts = []
-    if result.accepted:
-        counts.append(Count(site_id, Outcome.ACCEPTED.value, "", result.accepted))
-    if result.duplicates:
-        counts.append(Count(site_id, Outcome.DUPLICATE.value, "", result.duplicates))
-    if results := result.results:
-        refused = Counter((each.outcome, each.reason) for each in results.values())
-        for (outcome, reason), events in refused.items():
-            counts.append(Count(site_id, outcome, reason, events))
-    return tuple(counts)
 
 
 def _refuse_for_now(error: JournalError) -> NoReturn:
@@ -258,20 +236,6 @@ def _refuse_for_now(error: JournalError) -> NoReturn:
         case _:
             # What it says is for the operator, who finds it in the log.
             _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
-
-
-def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
-    entry = Entry(
-        site_id=batch.site_id,
-        batch_id=key,
-        event_ids=b"".join(built.keys),
-        rows=encode_rows(built.rows) if built.keys else b"",
-        row_count=len(built.keys),
-        answer=encode_json(built.result),
-        ids_digest=built.ids_digest,
-        counts=_count_result(batch.site_id, built.result),
-    )
-    return _Prepared(entry, batch.decoded.refused_properties)
 
 
 def _wrap(result: bytes) -> bytes:

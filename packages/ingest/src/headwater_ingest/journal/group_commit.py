@@ -21,8 +21,8 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from headwater_ingest.clock import Clock
 from headwater_ingest.errors import JournalError
-from headwater_ingest.journal.clock import Clock
 from headwater_ingest.journal.counts import Count, CountBuffer
 from headwater_ingest.journal.database import explain
 from headwater_ingest.journal.entry import Entry, Receipt

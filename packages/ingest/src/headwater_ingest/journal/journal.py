@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.errors import (
     JournalClosedError,
     JournalFullError,
     JournalUnwritableError,
 )
-from headwater_ingest.journal.clock import Clock, start_clock
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.database import FILE_NAME, explain, open_for_service
 from headwater_ingest.journal.entry import Entry, JournalStatus, Receipt, StoredAnswer

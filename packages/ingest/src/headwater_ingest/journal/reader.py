@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
+from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.errors import JournalDamagedError
-from headwater_ingest.journal.clock import Clock, start_clock
 from headwater_ingest.journal.counts import Tally, decode_counts, tally
 from headwater_ingest.journal.database import (
     FILE_NAME,

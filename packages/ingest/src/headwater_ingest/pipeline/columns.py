@@ -12,6 +12,7 @@ from uuid import UUID
 from siphashc import siphash
 
 from headwater_ingest.pipeline.end_user import Facts
+from headwater_ingest.pipeline.identity import IDENTITY_EVENTS
 from headwater_ingest.pipeline.properties import text_properties, without_private
 from headwater_ingest.rows import COLUMNS, Rows
 from headwater_schema.batch import Sdk
@@ -73,6 +74,10 @@ def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
         "properties": [each[1] for each in texts],
         "groups": [without_private(event.groups) for event in events],
     }
+    if not IDENTITY_EVENTS.isdisjoint(columns["name"]):
+        columns["interactive"] = [
+            event.event not in IDENTITY_EVENTS for event in events
+        ]
     if _SESSION in kept.names:
         columns["session_id"] = [_session_id(each.get(_SESSION)) for each in properties]
     for name in dict.fromkeys(name for each in kept.facts for name in each):

@@ -5,8 +5,12 @@ Ids that stand for "nobody in particular" may not join persons; the list is Post
 
 from typing import Final
 
-from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY, Event
+from headwater_ingest.pipeline.properties import text_properties
+from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY, SET, Event
 from headwater_schema.outcomes import Reason
+
+IDENTITY_EVENTS: Final = frozenset({IDENTIFY, SET, GROUP_IDENTIFY, CREATE_ALIAS})
+"""They state something about somebody, who did nothing by it: they end no bounce."""
 
 ANONYMOUS_ID: Final = "$anon_distinct_id"
 
@@ -48,10 +52,11 @@ def _check_alias(event: Event) -> tuple[Reason, str] | None:
 
 
 def _check_identify(event: Event) -> tuple[Reason, str] | None:
-    other = event.properties.get(ANONYMOUS_ID)
-    if not isinstance(other, str):
+    # The link is made of the text that is stored, which a number or a truth has, too.
+    texts, _ = text_properties({ANONYMOUS_ID: event.properties.get(ANONYMOUS_ID)})
+    if ANONYMOUS_ID not in texts:
         return None
-    return _check_ids(event.distinct_id, other)
+    return _check_ids(event.distinct_id, texts[ANONYMOUS_ID])
 
 
 def _check_group(event: Event) -> tuple[Reason, str] | None:

@@ -28,7 +28,7 @@ from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
 from headwater_ingest.sites.gatekeeper import Cut
 from headwater_schema.batch import BatchResult, EventResult
-from headwater_schema.clock import event_time_ms, skew_ms, to_ms
+from headwater_schema.clock import event_time_ms, is_future, skew_ms, to_ms
 from headwater_schema.codec import DecodedBatch, RefusedEvent
 from headwater_schema.events import Event
 from headwater_schema.ids import derive_event_id
@@ -75,12 +75,15 @@ class BuiltBatch:
         result: What the answer says, should the journal take it.
         ids_digest: Digest of the ids of all its events, to tell a retry from another
             batch under the same id.
+        future_times: How many rows have the time of arrival since theirs lay in the
+            future.
     """
 
     rows: Rows
     keys: list[bytes]
     result: BatchResult
     ids_digest: bytes
+    future_times: int
 
 
 def admit_all(_count: int) -> None:
@@ -133,8 +136,13 @@ def build_batch(
         received_at_ms=batch.received_at_ms,
         sdk=decoded.envelope.sdk,
     )
-    result = _make_result(decoded, selection)
-    return BuiltBatch(rows, _pick(keys, places), result, _digest(batch, keys))
+    return BuiltBatch(
+        rows,
+        _pick(keys, places),
+        _make_result(decoded, selection),
+        _digest(batch, keys),
+        _count_future_times(batch, selection),
+    )
 
 
 @dataclass(slots=True)
@@ -187,6 +195,18 @@ def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Sel
         index = decoded.indices[place]
         selection.refused.append(RefusedEvent(index, event.event_id, *fault))
     return selection
+
+
+def _count_future_times(batch: NativeBatch, selection: _Selection) -> int:
+    received_at, skew = batch.received_at_ms, _skew_ms(batch)
+    if received_at not in selection.times:  # most often the end of it
+        return 0
+    events = batch.decoded.events
+    return sum(
+        is_future(events[place].timestamp, received_at_ms=received_at, skew=skew)
+        for place, time in zip(selection.places, selection.times, strict=True)
+        if time == received_at
+    )
 
 
 def _find_names(decoded: DecodedBatch, selection: _Selection) -> set[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.quota import MonthlyUsage
 from headwater_ingest.sites.rate_limit import RateWindows, seconds_to_window_end
@@ -57,8 +58,18 @@ class Gatekeeper:
         usage: What the monthly quotas are held against.
     """
 
-    def __init__(self, usage: MonthlyUsage | None = None) -> None:
+    def __init__(
+        self, usage: MonthlyUsage | None = None, *, clock: Clock | None = None
+    ) -> None:
+        """Begin with empty windows.
+
+        Args:
+            usage: What is known of the month.
+            clock: By which windows turn; the steady one, so that a step of the
+                system's clock neither opens a window early nor keeps it shut.
+        """
         self.usage = usage or MonthlyUsage()
+        self._clock = clock or start_clock()
         self._windows = RateWindows()
 
     def check(self, site: Site, *, now_ms: int) -> Reason | None:
@@ -71,9 +82,10 @@ class Gatekeeper:
         reason = self._find_bar(site, now_ms=now_ms)
         if reason or site.rate_limit is None:
             return reason
-        if self._room(site, site.rate_limit, now_ms=now_ms) < 1:
+        steady_ms = self._clock()
+        if self._room(site, site.rate_limit, now_ms=steady_ms) < 1:
             return Reason.THROTTLE
-        self._windows.add(site.id, site.rate_window_s, events=1, now_ms=now_ms)
+        self._windows.add(site.id, site.rate_window_s, events=1, now_ms=steady_ms)
         return None
 
     def admit(self, site: Site, count: int, *, now_ms: int) -> Cut | Refusal | None:
@@ -93,13 +105,15 @@ class Gatekeeper:
                 admitted, cut = left, Cut(left, Reason.QUOTA_EXCEEDED)
         if site.rate_limit is None:
             return cut
-        room = self._room(site, site.rate_limit, now_ms=now_ms)
+        steady_ms = self._clock()
+        room = self._room(site, site.rate_limit, now_ms=steady_ms)
         if room < admitted:
             if room < 1 or admitted <= site.rate_limit:
-                wait_s = seconds_to_window_end(site.rate_window_s, now_ms)
+                wait_s = seconds_to_window_end(site.rate_window_s, steady_ms)
                 return Refusal(Reason.THROTTLE, wait_s)
             admitted, cut = room, Cut(room, Reason.THROTTLE)
-        self._windows.add(site.id, site.rate_window_s, events=admitted, now_ms=now_ms)
+        window_s = site.rate_window_s
+        self._windows.add(site.id, window_s, events=admitted, now_ms=steady_ms)
         return cut
 
     def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:

@@ -1,7 +1,8 @@
 """Counts events in fixed windows of time, one count per site.
 
 Windows are aligned to the epoch: a window of 60 s begins with the minute, so that all
-nodes turn at once and `Retry-After` is exact. Counts are this node's own.
+nodes turn at once and `Retry-After` is exact. Counts are this node's own. The times
+must come from a clock that never runs backwards.
 """
 
 from typing import Final

@@ -48,6 +48,11 @@ REFUSED_PROPERTIES = Definition(
     "counter",
     "Properties that cannot be stored, left out of events that were.",
 )
+FUTURE_TIMES = Definition(
+    "headwater_event_times_future_total",
+    "counter",
+    "Events of SDKs whose time lay in the future; they have that of their arrival.",
+)
 REFUSED = Definition(
     "headwater_requests_refused_total",
     "counter",
@@ -118,6 +123,7 @@ TOLD = (
     TRUNCATED_PROPS,
     MISSING_RATES,
     REFUSED_PROPERTIES,
+    FUTURE_TIMES,
     REFUSED,
     REQUEST_SECONDS,
     REQUEST_BYTES,

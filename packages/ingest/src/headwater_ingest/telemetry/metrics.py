@@ -46,6 +46,7 @@ class Metrics:
         self._truncated_props = self._counter(definitions.TRUNCATED_PROPS)
         self._missing_rates = self._counter(definitions.MISSING_RATES)
         self._refused_properties = self._counter(definitions.REFUSED_PROPERTIES)
+        self._future_times = self._counter(definitions.FUTURE_TIMES)
         refused = self._counter(definitions.REFUSED)
         self._refused = {code: refused.labels(code) for code in ErrorCode}
         self._request_seconds = self._histogram(definitions.REQUEST_SECONDS)
@@ -78,6 +79,10 @@ class Metrics:
     def count_refused_properties(self, count: int) -> None:
         """Count properties of a batch that were left out of its events."""
         self._refused_properties.inc(count)
+
+    def count_future_times(self, count: int) -> None:
+        """Count events of a batch whose time lay in the future."""
+        self._future_times.inc(count)
 
     def count_refused(self, code: ErrorCode) -> None:
         """Count a request that was refused whole."""

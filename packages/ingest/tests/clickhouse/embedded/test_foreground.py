@@ -10,7 +10,7 @@ import pytest
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse, find_running
-from headwater_ingest.clickhouse.embedded.foreground import describe_connection
+from headwater_ingest.clickhouse.embedded.foreground import describe_running
 
 pytestmark = pytest.mark.clickhouse
 
@@ -76,7 +76,7 @@ def test_the_printed_url_leads_to_the_server(program: subprocess.Popen[str]) -> 
 def test_the_help_names_both_ports_and_tells_no_secret(
     server: EmbeddedClickHouse,
 ) -> None:
-    text = "\n".join(describe_connection(server))
+    text = "\n".join(describe_running(server.directory.path))
 
     assert f"--port {server.url.port} " in text
     assert f"http://127.0.0.1:{server.http_port}/" in text

@@ -165,7 +165,7 @@ class WebEdge:
             attributor=Attributor(packaged_sources()),
             rates={"USD": Decimal(1), "BRL": Decimal("0.7")},
         )
-        self.gate = Gatekeeper()
+        self.gate = Gatekeeper(clock=lambda: self.now_ms)
         self.sessions = MemorySessionStore(
             clock_s=lambda: self.now_ms / 1000, max_sessions=1000
         )

@@ -5,8 +5,20 @@ and ends with the process that started it. To the rest of the service it is a se
 like any other, reached by its URL.
 """
 
-from headwater_ingest.clickhouse.embedded.directory import find_running
-from headwater_ingest.clickhouse.embedded.foreground import run_in_foreground
+from headwater_ingest.clickhouse.embedded.directory import (
+    find_http_port,
+    find_running,
+)
+from headwater_ingest.clickhouse.embedded.foreground import (
+    describe_running,
+    run_in_foreground,
+)
 from headwater_ingest.clickhouse.embedded.supervisor import EmbeddedClickHouse
 
-__all__ = ["EmbeddedClickHouse", "find_running", "run_in_foreground"]
+__all__ = [
+    "EmbeddedClickHouse",
+    "describe_running",
+    "find_http_port",
+    "find_running",
+    "run_in_foreground",
+]

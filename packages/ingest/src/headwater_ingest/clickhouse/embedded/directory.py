@@ -146,6 +146,15 @@ class DirectoryLock:
         os.close(self.fd)
 
 
+def find_http_port(path: Path) -> int:
+    """Return the HTTP port of the server that `find_running` has found.
+
+    Args:
+        path: The directory that `EmbeddedClickHouse` was given.
+    """
+    return EmbeddedDirectory(path.resolve()).read_ports().http
+
+
 def find_running(path: Path) -> ClickHouseUrl | None:
     """Return the address of the server that uses a directory, if there is one.
 

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
+from headwater_ingest.clickhouse.embedded.directory import (
+    find_http_port,
+    find_running,
+)
 from headwater_ingest.clickhouse.embedded.supervisor import (
     DEFAULT_MAX_MEMORY_BYTES,
     EmbeddedClickHouse,
 )
+from headwater_ingest.clickhouse.url import ClickHouseUrl
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,20 +47,36 @@ def run_in_foreground(
         http_port=http_port,
     )
     with _until_signal() as stop, server:
-        for line in describe_connection(server):
+        path = server.directory.path
+        echo(f"ClickHouse runs in {path}; Ctrl-C stops it.")
+        for line in _describe_connection(path, server.url, server.http_port):
             echo(line)
         stop.wait()
         echo("Stopping ClickHouse.")
 
 
-def describe_connection(server: EmbeddedClickHouse) -> Iterator[str]:
+def describe_running(directory: Path) -> list[str]:
+    """Return the lines that tell how to connect to a server that another process runs.
+
+    Returns:
+        No line, if there is no such server.
+    """
+    path = directory.resolve()
+    url = find_running(path)
+    if url is None:
+        return []
+    told = f"ClickHouse runs in {path} already, and goes on when this command ends."
+    return [told, *_describe_connection(path, url, find_http_port(path))]
+
+
+def _describe_connection(
+    path: Path, url: ClickHouseUrl, http_port: int
+) -> Iterator[str]:
     """Yield the lines that tell a person how to connect. None holds the password."""
-    url = server.url
-    password = f'"$(cat {quote(str(server.directory.path / "password"))})"'
-    yield f"ClickHouse runs in {server.directory.path}; Ctrl-C stops it."
+    password = f'"$(cat {quote(str(path / "password"))})"'
     yield ""
     yield f"  native  {url.host}:{url.port}  user {url.user}"
-    yield f"  HTTP    {url.host}:{server.http_port}  same login"
+    yield f"  HTTP    {url.host}:{http_port}  same login"
     yield ""
     yield f"  PASSWORD={password}"
     yield (
@@ -63,7 +84,7 @@ def describe_connection(server: EmbeddedClickHouse) -> Iterator[str]:
         '--password "$PASSWORD"'
     )
     yield (
-        f'  curl --user "{url.user}:$PASSWORD" http://{url.host}:{server.http_port}/ '
+        f'  curl --user "{url.user}:$PASSWORD" http://{url.host}:{http_port}/ '
         "--data-binary 'SHOW DATABASES'"
     )
     yield (

@@ -1,4 +1,4 @@
-"""The clock of the journal: milliseconds since 1970 that never run backwards."""
+"""A clock of milliseconds since 1970 that never runs backwards."""
 
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
