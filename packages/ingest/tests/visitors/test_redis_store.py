@@ -215,6 +215,8 @@ class StubbornClient:
         async def run(keys: list[bytes], _arguments: object) -> list[object]:
             if isinstance(self.answer, Exception):
                 raise self.answer
+            if isinstance(self.answer, list):
+                return self.answer
             return [self.answer] * (len(keys) // 2)
 
         return run
@@ -238,16 +240,23 @@ def test_a_key_that_somebody_else_keeps_busy_is_a_lock_timeout() -> None:
     assert asyncio.run(run()) is Reason.LOCK_TIMEOUT
 
 
-def test_whatever_the_client_does_events_are_answered() -> None:
+@pytest.mark.parametrize(
+    "answer,levels",
+    [(ZeroDivisionError(), ["error", "warning"]), ([], ["warning"])],
+    ids=["fails", "is short"],
+)
+def test_whatever_the_client_does_events_are_answered(
+    answer: object, levels: list[str]
+) -> None:
     async def run() -> None:
-        async with stubborn_store(ZeroDivisionError()) as store:
+        async with stubborn_store(answer) as store:
             await open_session(store, visit_at(NOON_S))
             assert store.is_away
 
     with capture_logs() as logs:
         asyncio.run(run())
 
-    assert [each["log_level"] for each in logs] == ["error", "warning"]
+    assert [each["log_level"] for each in logs] == levels
 
 
 OUTAGE = ["Redis does not answer", "Redis answers again"]

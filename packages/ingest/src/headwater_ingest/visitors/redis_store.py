@@ -186,12 +186,13 @@ class RedisSessionStore:
         try:
             async with asyncio.timeout(ANSWER_S):
                 found: list[object] = await self._run_script(keys, arguments)
+            is_whole = len(found) == len(batch)
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
             return str(error) or f"no answer within {ANSWER_S} s"
         except Exception as error:  # noqa: BLE001 - events wait, and must go on
             _log.exception("the client for Redis failed")
             return repr(error)
-        return found
+        return found if is_whole else "it answers what it was not asked"
 
     async def _probe(self) -> str | None:
         """Returns why Redis would not serve an event, if it would not."""
