@@ -10,7 +10,7 @@ COPY requirements-dev.txt ./
 COPY packages ./packages
 # Only what the packages depend on, in the versions that the tests run with.
 RUN /opt/headwater/bin/pip install --constraint requirements-dev.txt \
-    ./packages/shared-schema ./packages/ingest
+    ./packages/shared-schema "./packages/ingest[redis]"
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 headwater \

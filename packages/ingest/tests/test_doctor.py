@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.redis_server import run_redis
 
 from headwater_ingest import doctor
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
@@ -128,6 +129,20 @@ def test_an_unreachable_clickhouse_fails(settings: Settings) -> None:
 
     assert found.level is Level.FAIL
     assert "cannot reach ClickHouse at 127.0.0.1:1" in found.detail
+
+
+def test_redis_is_asked_if_one_is_named(settings: Settings) -> None:
+    assert "redis" not in findings(settings)
+
+    nowhere = "redis://:unmistakable@127.0.0.1:1"
+    away = findings(replace(settings, redis_url=nowhere))["redis"]
+    assert away.level == Level.FAIL
+    assert "start it" in away.detail
+    assert "unmistakable" not in away.detail
+
+    with run_redis() as server:
+        there = findings(replace(settings, redis_url=server.url))["redis"]
+    assert there == Finding(Level.OK, "redis", f"answers at {server.url}")
 
 
 def test_a_backlog_warns_when_it_is_old(settings: Settings) -> None:

@@ -12,7 +12,8 @@ DECODED = {Reason.MALFORMED_EVENT, Reason.EVENT_TOO_LARGE}
 
 
 def test_the_reasons_that_nothing_gives_are_those_that_are_reserved() -> None:
-    text = "".join(path.read_text("utf-8") for path in SOURCES.rglob("*.py"))
+    paths = [path for path in SOURCES.rglob("*.py") if path.name != "hints.py"]
+    text = "".join(path.read_text("utf-8") for path in paths)
     given = {Reason[name] for name in re.findall(r"\bReason\.([A-Z_]+)\b", text)}
 
     assert set(Reason) - given - DECODED == RESERVED

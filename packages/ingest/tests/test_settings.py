@@ -211,6 +211,48 @@ def test_a_password_is_never_shown() -> None:
     assert "'admin:***@host'" in problem
 
 
+def test_the_password_of_redis_is_never_shown() -> None:
+    url = "rediss://ada:secret@host:6379/0"
+
+    shown = load_settings({"HEADWATER_REDIS_URL": url}).show()
+    wrong = problems_of({"HEADWATER_REDIS_URL": f"{url}?socket_timeout=60"})
+
+    assert 'redis_url = "rediss://ada:***@host:6379/0"' in shown
+    assert "secret" not in "".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://:password@host:6379/2",
+        "rediss://[::1]:6379",
+        "unix:///run/redis.sock",
+        "unix://user:password@/run/redis.sock",
+    ],
+)
+def test_redis_is_named_by_a_url(url: str) -> None:
+    assert load_settings({"HEADWATER_REDIS_URL": url}).values.redis_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "host:6379",
+        "http://host",
+        "redis://",
+        "redis://:pass/word@host",
+        "redis://host/name",
+        "redis://host?db=1",
+        "unix:///run/redis.sock?password=secret",
+    ],
+)
+def test_what_is_no_url_of_a_redis_is_refused(url: str) -> None:
+    (problem,) = problems_of({"HEADWATER_REDIS_URL": url})
+
+    assert "give `redis://" in problem
+
+
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     token = "a-secret-of-the-operator"
     loaded = load_settings({"HEADWATER_ADMIN_TOKEN": token})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
+from tests.redis_server import run_redis
 
 from headwater_ingest import web as web_module
 from headwater_ingest.data_files import DataFiles
@@ -16,6 +17,9 @@ from headwater_ingest.web import SESSIONS_FILE, open_web
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from headwater_ingest.telemetry.state import WebState
+    from headwater_schema.outcomes import Reason
 
 VISIT = Visit(7, 1, None, 1_750_000_000, prolongs_only=False, make_facts=dict)
 LATER = Visit(7, 1, None, 1_750_000_060, prolongs_only=True, make_facts=dict)
@@ -74,6 +78,52 @@ def test_a_disk_that_takes_no_sessions_is_a_warning(tmp_path: Path) -> None:
 
     (line,) = logs
     assert (line["log_level"], line["event"]) == ("warning", "open sessions are lost")
+
+
+def test_sessions_that_are_shared_are_not_in_this_process(tmp_path: Path) -> None:
+    (tmp_path / SESSIONS_FILE).write_bytes(b"of the time before")
+
+    async def run(settings: Settings) -> tuple[Session | Reason, WebState]:
+        async with open_web(settings) as web:
+            await web.load_sessions()
+            session = await web.sessions.register(VISIT)
+            await web.save_sessions()
+            return session, web.read()
+
+    with run_redis() as server, capture_logs() as logs:
+        shared = Settings(data_dir=tmp_path, redis_url=server.url)
+        (first, state), (second, _) = (asyncio.run(run(shared)) for _ in range(2))
+
+    assert isinstance(first, Session)
+    assert isinstance(second, Session)
+    assert first.id == second.id
+    assert (state.sessions_open, state.sessions_local, state.events_local) == (
+        0,
+        False,
+        0,
+    )
+    assert (tmp_path / SESSIONS_FILE).read_bytes() == b"of the time before"
+    assert logs == []
+
+
+def test_while_redis_is_away_the_sessions_of_this_process_are_told(
+    tmp_path: Path,
+) -> None:
+    async def run() -> WebState:
+        away = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
+        async with open_web(away) as web:
+            await web.sessions.register(VISIT)
+            return web.read()
+
+    with capture_logs() as logs:
+        state = asyncio.run(run())
+
+    assert (state.sessions_open, state.sessions_local, state.events_local) == (
+        1,
+        True,
+        1,
+    )
+    assert [line["event"] for line in logs] == ["Redis does not answer"]
 
 
 def test_files_are_looked_at_while_the_service_runs(

@@ -15,8 +15,7 @@ SENT = {
         "verification_agent dc_ip threat_ip site_hostname_allowlist "
         "site_page_blocklist site_ip_blocklist site_country_blocklist bot "
         "no_session_for_engagement no_session_for_pageleave lock_timeout "
-        "persist_timeout persist_error persist_decode_error invalid malformed_event "
-        "event_too_large timestamp_out_of_range blocked_id"
+        "invalid malformed_event event_too_large timestamp_out_of_range blocked_id"
     ),
     ErrorCode: (
         "malformed_body unknown_encoding unsupported_type missing_key unknown_key "

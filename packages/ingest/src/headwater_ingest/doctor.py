@@ -24,11 +24,12 @@ from headwater_ingest.errors import HeadwaterError
 from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
-from headwater_ingest.settings_reader import LoadedSettings
+from headwater_ingest.settings_reader import LoadedSettings, redact
 from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.record import SiteRecord
 from headwater_ingest.sites.sites_file import describe_loss
 from headwater_ingest.sites.sites_toml import read_sites
+from headwater_ingest.visitors.redis_client import ping
 
 _TIMEOUT_S = 3.0
 
@@ -221,6 +222,17 @@ def _data_files(settings: Settings) -> Iterator[Finding]:
         yield _warn("data files", f"{problem}; it is done without")
 
 
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if settings.redis_url is None:
+        return
+    try:
+        ping(settings.redis_url)
+    except HeadwaterError as error:
+        yield _fail("redis", str(error))
+        return
+    yield _ok("redis", f"answers at {redact(settings.redis_url)}")
+
+
 def _service(settings: Settings) -> Iterator[Finding]:
     running = ServiceFile.read(settings.data_dir)
     if running is None:
@@ -287,5 +299,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _clickhouse,
     _sites,
     _data_files,
+    _redis,
     _service,
 )

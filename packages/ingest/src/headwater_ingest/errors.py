@@ -9,6 +9,10 @@ HeadwaterError
 │   ├── SiteExistsError              there is one already
 │   └── SiteKeptInFileError          it is to be changed in its sites file
 ├── DataFileError            a file for enrichment is wrong; the last good one stays
+├── SessionStoreError        sessions cannot be shared through Redis
+│   ├── RedisNotInstalledError       its client is not there; nothing was tried
+│   ├── RedisUrlError                the URL is wrong; nothing was tried
+│   └── RedisUnreachableError        nobody answers there, or not to us
 ├── AddressUnavailableError  the address to listen on cannot be bound
 ├── ClickHouseError          something between us and ClickHouse
 │   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
@@ -109,6 +113,22 @@ class DataFileError(HeadwaterError):
         self.path = path
         self.problem = problem
         super().__init__(f"{path}: {problem}")
+
+
+class SessionStoreError(HeadwaterError):
+    """Sessions cannot be shared through Redis."""
+
+
+class RedisNotInstalledError(SessionStoreError):
+    """The client for Redis, an extra, is not installed."""
+
+
+class RedisUrlError(SessionStoreError):
+    """The URL of Redis is wrong. The message quotes no part that may be secret."""
+
+
+class RedisUnreachableError(SessionStoreError):
+    """Redis does not answer, or refuses us. Worth a retry."""
 
 
 class AddressUnavailableError(HeadwaterError):

@@ -43,6 +43,10 @@ _LOCAL = Networks(
 )
 
 
+# No query: its options would outvote ours, and it may hold a password.
+_REDIS_URL = r"^(rediss?://[^\s/?#]+(/\d+)?|unix://[^\s?#]+)$"
+
+
 def _setting(meaning: str, *, expected: str) -> Meta:
     return Meta(description=meaning, extra={"expected": expected})
 
@@ -169,11 +173,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             expected="a path",
         ),
     ] = None
+    redis_url: Annotated[
+        Annotated[str, Meta(pattern=_REDIS_URL)] | None,
+        _setting(
+            "Redis that the sessions of web visitors are kept in, so that several "
+            "nodes share them (`rediss://` for TLS). Not set: each node has its own, "
+            "in memory.",
+            expected="`redis://user:password@host:6379/0` or `unix:///path/to/socket`",
+        ),
+    ] = None
     max_sessions: Annotated[
         int,
         _whole(
-            "Most open sessions of web visitors. With more, those that were idle "
-            "longest are forgotten, and their visitors begin new ones.",
+            "Most open sessions of web visitors in memory. With more, those that were "
+            "idle longest are forgotten, and their visitors begin new ones.",
             ge=1000,
         ),
     ] = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,13 +17,17 @@ from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.journal import Journal
-from headwater_ingest.pipeline.web.pipeline import WebPipeline
+from headwater_ingest.pipeline.web.pipeline import SessionStore, WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import SharedState
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.redis_client import make_client
+
+if TYPE_CHECKING:
+    from headwater_ingest.visitors.redis_store import RedisSessionStore
 
 SESSIONS_FILE: Final = "sessions.msgpack"
 _LOOK_SECONDS: Final = 5.0
@@ -42,20 +46,30 @@ class Web:
 
     Attributes:
         files: The tables of enrichment.
-        sessions: The open sessions.
+        memory: The open sessions in the memory of this process.
         sessions_path: Where they are kept while the service does not run.
+        redis: What shares sessions with other nodes, if anything does; `memory` is its
+            substitute then.
     """
 
     files: DataFiles
-    sessions: MemorySessionStore
+    memory: MemorySessionStore
     sessions_path: Path
+    redis: "RedisSessionStore | None" = None
+
+    @property
+    def sessions(self) -> SessionStore:
+        """What the sessions of events come from."""
+        return self.redis or self.memory
 
     def read(self) -> WebState:
         """Return how they are."""
         caches = self.files.caches()
         return WebState(
-            sessions_open=len(self.sessions),
-            sessions_evicted=self.sessions.evicted,
+            sessions_open=len(self.memory),
+            sessions_evicted=self.memory.evicted,
+            sessions_local=self.redis is not None and self.redis.is_away,
+            events_local=0 if self.redis is None else self.redis.kept_here,
             cache_hits={name: info.hits for name, info in caches.items()},
             cache_misses={name: info.misses for name, info in caches.items()},
             data_problems=self.files.problems,
@@ -63,31 +77,60 @@ class Web:
 
     async def load_sessions(self) -> None:
         """Take up the sessions that were open when the service stopped."""
+        if self.redis:
+            return
         try:
-            await asyncio.to_thread(self.sessions.load, self.sessions_path)
+            await asyncio.to_thread(self.memory.load, self.sessions_path)
         except (OSError, ValueError) as error:
             _log.warning("open sessions are lost", problem=str(error))
 
     async def save_sessions(self) -> None:
         """Keep the open sessions for the next start. No more events may come."""
+        if self.redis:
+            return
         try:
-            await asyncio.to_thread(self.sessions.save, self.sessions_path)
+            await asyncio.to_thread(self.memory.save, self.sessions_path)
         except OSError as error:
             _log.warning("open sessions are lost", problem=str(error))
 
 
 @asynccontextmanager
 async def open_web(settings: Settings) -> AsyncIterator[Web]:
-    """Read the tables of enrichment, and keep them in step with their files."""
+    """Read the tables of enrichment, and keep them in step with their files.
+
+    Raises:
+        SessionStoreError: Sessions are to be in Redis, and that is not possible.
+    """
     files = await asyncio.to_thread(DataFiles, settings)
-    sessions = MemorySessionStore(
+    memory = MemorySessionStore(
         clock_s=time.monotonic, max_sessions=settings.max_sessions
     )
-    watching = asyncio.create_task(_watch(files))
+    async with _open_redis(settings, memory) as redis:
+        watching = asyncio.create_task(_watch(files))
+        try:
+            yield Web(files, memory, settings.data_dir / SESSIONS_FILE, redis)
+        finally:
+            watching.cancel()
+
+
+@asynccontextmanager
+async def _open_redis(
+    settings: Settings, memory: MemorySessionStore
+) -> AsyncIterator["RedisSessionStore | None"]:
+    if settings.redis_url is None:
+        yield None
+        return
+    client = make_client(settings.redis_url)
+    # An extra: it can be imported only where there is a client.
+    from headwater_ingest.visitors.redis_store import RedisSessionStore  # noqa: PLC0415
+
+    store = RedisSessionStore(client, here=memory)
     try:
-        yield Web(files, sessions, settings.data_dir / SESSIONS_FILE)
+        await store.start()
+        yield store
     finally:
-        watching.cancel()
+        await store.close()
+        await client.aclose()
 
 
 def make_event_endpoint(  # noqa: PLR0913  # its parts, each named

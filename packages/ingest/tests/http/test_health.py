@@ -86,6 +86,7 @@ def test_a_healthy_node_is_ready_in_every_check(node: Node) -> None:
                 "writer": "ok",
                 "backlog": "ok",
                 "salts": "ok",
+                "sessions": "ok",
                 "data_files": "ok",
             },
         },
@@ -137,6 +138,7 @@ def test_every_reason_fails_one_check(reason: Blocked | Degraded, node: Node) ->
         Degraded.SITES_FILE_BROKEN: replace(HEALTHY, sites_problem="broken"),
         Degraded.SITES_STALE: replace(HEALTHY, sites_stale=True),
         Degraded.LOCAL_SALT: replace(HEALTHY, salt_is_local=True),
+        Degraded.LOCAL_SESSIONS: replace(HEALTHY, web=WebState(sessions_local=True)),
         Degraded.DATA_FILE_BROKEN: replace(
             HEALTHY, web=WebState(data_problems=("rates.json: is no JSON",))
         ),

@@ -85,6 +85,10 @@ def test_a_node_that_must_not_get_traffic_is_not_ready(
             replace(HEALTHY, web=WebState(data_problems=("broken",))),
             Degraded.DATA_FILE_BROKEN,
         ),
+        (
+            replace(HEALTHY, web=WebState(sessions_local=True)),
+            Degraded.LOCAL_SESSIONS,
+        ),
     ],
 )
 def test_an_outage_behind_the_node_leaves_it_ready(

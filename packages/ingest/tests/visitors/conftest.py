@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import Protocol
 
 import pytest
+from tests.redis_server import RedisServer, run_redis
 
 from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.redis_client import make_client
+from headwater_ingest.visitors.redis_store import RedisSessionStore
 from headwater_ingest.visitors.sessions import Session, Visit
 from headwater_schema.outcomes import Reason
 
@@ -77,11 +82,59 @@ def open_memory_store(visitors: Visitors) -> SessionStore:
     return MemorySessionStore(clock_s=lambda: visitors.now_s, max_sessions=1000)
 
 
-@pytest.fixture(params=[open_memory_store], ids=["memory"])
+@asynccontextmanager
+async def open_redis_store(url: str) -> AsyncIterator[RedisSessionStore]:
+    """A store as `serve` opens it. The keys in Redis age by the clock on the wall."""
+    here = MemorySessionStore(clock_s=time.monotonic, max_sessions=1000)
+    client = make_client(url)
+    store = RedisSessionStore(client, here=here)
+    try:
+        await store.start()
+        yield store
+    finally:
+        await store.close()
+        await client.aclose()
+
+
+@contextmanager
+def visitors_of_redis(runner: asyncio.Runner, url: str) -> Iterator[Visitors]:
+    """Visitors of a node whose sessions are in Redis."""
+    opened = open_redis_store(url)
+    store = runner.run(opened.__aenter__())
+    yield Visitors(runner, lambda _: store)
+    runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[RedisServer]:
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis: RedisServer) -> RedisServer:
+    """A Redis that is empty, and is as it was started at the end of the test."""
+    _redis.client.flushall()
+    return _redis
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may break."""
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis"])
 def visitors(request: pytest.FixtureRequest) -> Iterator[Visitors]:
     """Visitors with a store of each kind that there is."""
     with asyncio.Runner() as runner:
-        yield Visitors(runner, request.param)
+        if request.param == "memory":
+            yield Visitors(runner, open_memory_store)
+            return
+        server: RedisServer = request.getfixturevalue("redis_server")
+        with visitors_of_redis(runner, server.url) as visitors:
+            yield visitors
 
 
 @pytest.fixture

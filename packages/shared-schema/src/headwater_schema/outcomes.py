@@ -112,21 +112,6 @@ class Reason(StrEnum):
         Outcome.DROPPED,
         "The visitor's session stayed busy for too long; nothing was changed.",
     )
-    PERSIST_TIMEOUT = (
-        "persist_timeout",
-        Outcome.DROPPED,
-        "The shared session store did not answer in time.",
-    )
-    PERSIST_ERROR = (
-        "persist_error",
-        Outcome.DROPPED,
-        "The shared session store answered with an error.",
-    )
-    PERSIST_DECODE_ERROR = (
-        "persist_decode_error",
-        Outcome.DROPPED,
-        "The shared session store answered with something unreadable.",
-    )
     INVALID = (
         "invalid",
         Outcome.DROPPED,
@@ -154,16 +139,7 @@ class Reason(StrEnum):
     )
 
 
-RESERVED: Final = frozenset(
-    {
-        Reason.NO_SESSION_FOR_PAGELEAVE,
-        Reason.LOCK_TIMEOUT,
-        Reason.PERSIST_TIMEOUT,
-        Reason.PERSIST_ERROR,
-        Reason.PERSIST_DECODE_ERROR,
-        Reason.INVALID,
-    }
-)
+RESERVED: Final = frozenset({Reason.NO_SESSION_FOR_PAGELEAVE, Reason.INVALID})
 """Reasons that the service does not give yet."""
 
 

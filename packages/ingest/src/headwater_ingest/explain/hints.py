@@ -68,9 +68,6 @@ HINTS: Final[Mapping[Reason, str]] = {
         "send a pageview of the same visitor first, at most half an hour before"
     ),
     Reason.LOCK_TIMEOUT: _STORE,
-    Reason.PERSIST_TIMEOUT: _STORE,
-    Reason.PERSIST_ERROR: _STORE,
-    Reason.PERSIST_DECODE_ERROR: _STORE,
     Reason.INVALID: "compare the fields with those of the tracker",
     Reason.MALFORMED_EVENT: "correct the field that the detail names",
     Reason.EVENT_TOO_LARGE: "send less in one event: 1 MiB is the most",

@@ -21,6 +21,7 @@ _CHECKS: dict[str, tuple[Blocked | Degraded, ...]] = {
     "journal": (Blocked.JOURNAL_FULL, Blocked.JOURNAL_UNWRITABLE),
     "sites": (Blocked.NO_SITES, Degraded.SITES_FILE_BROKEN, Degraded.SITES_STALE),
     "salts": (Degraded.LOCAL_SALT,),
+    "sessions": (Degraded.LOCAL_SESSIONS,),
     "clickhouse": (Degraded.CLICKHOUSE_AWAY,),
     "schema": (Degraded.SCHEMA_PENDING,),
     "writer": (Degraded.WRITER_DOWN, Degraded.BLOCK_REJECTED),

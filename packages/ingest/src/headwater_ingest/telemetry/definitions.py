@@ -254,13 +254,18 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     ),
     _gauge(
         "headwater_sessions_open",
-        "Sessions of web visitors that are kept: those of the last half hour to hour.",
+        "Sessions of web visitors in memory: those of the last half hour to hour.",
         lambda node, _: node.web.sessions_open,
     ),
     _counter(
         "headwater_sessions_evicted_total",
         "Sessions that were forgotten before their time, for lack of room.",
         lambda node, _: node.web.sessions_evicted,
+    ),
+    _counter(
+        "headwater_sessions_local_events_total",
+        "Web events whose session was this node's own because Redis did not answer.",
+        lambda node, _: node.web.events_local,
     ),
     _counter(
         "headwater_cache_hits_total",

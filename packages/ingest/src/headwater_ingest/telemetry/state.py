@@ -65,6 +65,10 @@ class Degraded(_Explained):
         "local_salt",
         "The salt of the day is not shared: other nodes see other visitors.",
     )
+    LOCAL_SESSIONS = (
+        "local_sessions",
+        "Redis does not answer: a visitor has a session of their own on every node.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,8 @@ class WebState:
     Attributes:
         sessions_open: Sessions that an event may still continue.
         sessions_evicted: Sessions that were forgotten for lack of room.
+        sessions_local: Sessions are to be shared through Redis and are not.
+        events_local: Events whose session was not shared for that reason.
         cache_hits: Look-ups that a cache answered, by its name.
         cache_misses: Look-ups that it did not.
         data_problems: What is wrong with files for enrichment.
@@ -118,6 +124,8 @@ class WebState:
 
     sessions_open: int = 0
     sessions_evicted: int = 0
+    sessions_local: bool = False
+    events_local: int = 0
     cache_hits: Mapping[str, int] = field(default_factory=dict)
     cache_misses: Mapping[str, int] = field(default_factory=dict)
     data_problems: tuple[str, ...] = ()
@@ -179,6 +187,7 @@ def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readi
         Degraded.DATA_FILE_BROKEN: bool(state.web.data_problems),
         Degraded.SITES_STALE: state.sites_stale,
         Degraded.LOCAL_SALT: state.salt_is_local,
+        Degraded.LOCAL_SESSIONS: state.web.sessions_local,
     }
     return Readiness(
         tuple(reason for reason, holds in blocked.items() if holds),

@@ -106,6 +106,10 @@ class MemorySessionStore:
             self._young[int.from_bytes(key, "big")] = session
         path.unlink()
 
+    def forget_all(self) -> None:
+        """Drops all sessions. They do not count as evicted."""
+        self._turn(keep_young=False)
+
     def _find(self, key: int, time_s: int) -> Session | None:
         """Finds an open session and moves it to the younger generation."""
         session = self._young.get(key)

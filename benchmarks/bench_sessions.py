@@ -1,0 +1,164 @@
+"""What it costs to find the session of a web event: in memory, and in Redis.
+
+Events of returning visitors, one after another and 50 side by side, on the loop that
+the service has. CPU is that of this process, so without Redis's own; latency is the
+time of one event, the wait for those beside it included. Redis is a real one on a
+socket of this machine: the Debian package `redis-server` must be installed.
+
+    .venv/bin/python benchmarks/bench_sessions.py [--runs N]
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import NamedTuple
+
+import uvloop
+
+from headwater_ingest.errors import RedisUnreachableError
+from headwater_ingest.pipeline.web.pipeline import SessionStore
+from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.redis_client import make_client, ping
+from headwater_ingest.visitors.redis_store import RedisSessionStore
+from headwater_ingest.visitors.sessions import Facts, Visit
+
+EVENTS = 5_000
+VISITORS = 1_000
+TOGETHER = 50
+NOON_S = 1_750_000_000
+START_S = 10.0
+
+FACTS: Facts = {
+    "referrer": "news.example/item",
+    "referrer_source": "news.example",
+    "acquisition_channel": "Referral",
+    "country_code": "GB",
+    "subdivision1_code": "GB-ENG",
+    "city_geoname_id": 2_643_743,
+    "screen_size": "Desktop",
+    "operating_system": "Windows",
+    "operating_system_version": "10",
+    "browser": "Chrome",
+    "browser_version": "142.0",
+}
+
+
+class Cost(NamedTuple):
+    """Of one run, in µs per event."""
+
+    cpu: float
+    p50: float
+    p99: float
+
+
+@contextmanager
+def run_redis() -> Iterator[str]:
+    """Runs a Redis that writes nothing to disk, and returns its URL."""
+    with tempfile.TemporaryDirectory(prefix="redis-") as directory:
+        socket = Path(directory) / "redis.sock"
+        command = [
+            "redis-server",
+            "--port",
+            "0",
+            "--unixsocket",
+            str(socket),
+            "--save",
+            "",
+        ]
+        process = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL)
+        try:
+            wait_for_redis(f"unix://{socket}")
+            yield f"unix://{socket}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for_redis(url: str) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            return ping(url)
+        except RedisUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@asynccontextmanager
+async def open_redis_store(url: str) -> AsyncIterator[RedisSessionStore]:
+    client = make_client(url)
+    store = RedisSessionStore(client, here=open_memory_store())
+    await store.start()
+    yield store
+    if store.is_away:
+        sys.exit("Redis went away: what was measured is something else")
+    await store.close()
+    await client.aclose()
+
+
+def open_memory_store() -> MemorySessionStore:
+    return MemorySessionStore(clock_s=time.monotonic, max_sessions=100_000)
+
+
+async def measure(store: SessionStore, together: int) -> Cost:
+    """Registers all events, so many at a time."""
+    latencies: list[float] = []
+
+    async def register(number: int) -> None:
+        visit = Visit(
+            1,
+            number % VISITORS,
+            10**9 + number % VISITORS,
+            NOON_S,
+            prolongs_only=False,
+            make_facts=FACTS.copy,
+        )
+        started = time.perf_counter()
+        await store.register(visit)
+        latencies.append(time.perf_counter() - started)
+
+    started = time.process_time()
+    for first in range(0, EVENTS, together):
+        if together == 1:
+            await register(first)
+        else:
+            batch = range(first, first + together)
+            await asyncio.gather(*(register(each) for each in batch))
+    cpu = (time.process_time() - started) / EVENTS
+    cuts = quantiles(latencies, n=100)
+    return Cost(cpu * 1e6, cuts[49] * 1e6, cuts[98] * 1e6)
+
+
+async def measure_all(url: str, runs: int) -> None:
+    print(f"{'µs per event':22}{'CPU':24}{'p50':26}p99")
+    async with open_redis_store(url) as redis:
+        for name, store in (("memory", open_memory_store()), ("Redis", redis)):
+            for together in (1, TOGETHER):
+                await measure(store, together)
+                costs = [await measure(store, together) for _ in range(runs)]
+                label = f"{name}, {together} at a time"
+                print(f"{label:22}" + "".join(map(cell, zip(*costs, strict=True))))
+
+
+def cell(values: tuple[float, ...]) -> str:
+    return f"{median(values):.1f} ({min(values):.1f}-{max(values):.1f})".ljust(24)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=9)
+    runs = parser.parse_args().runs
+    with run_redis() as url:
+        uvloop.run(measure_all(url, runs))
+
+
+if __name__ == "__main__":
+    main()
