@@ -35,6 +35,7 @@ from headwater_ingest.shared_state import load_sites_file, open_shared_state
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.administration import SiteAdministration
 from headwater_ingest.storage import open_storage
+from headwater_ingest.telemetry.loop_lag import watch_loop_lag
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
 from headwater_ingest.web import make_event_endpoint, now_ms, open_web
@@ -80,6 +81,8 @@ async def serve(settings: Settings) -> None:
         await server.start()
         stack.enter_context(_announced(settings, sock))
         stack.enter_context(_in_background(node.report()))
+        lag = watch_loop_lag(metrics.observe_loop_lag)
+        stack.enter_context(_in_background(lag))
         _freeze_heap()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)
