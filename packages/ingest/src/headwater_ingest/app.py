@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
-from starlette.applications import Starlette
 from starlette.routing import Route
 
 from headwater_ingest.clickhouse.sites import ClickHouseSites
@@ -23,7 +22,7 @@ from headwater_ingest.errors import JournalError
 from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
-from headwater_ingest.http.routes import event_route, ingest_routes
+from headwater_ingest.http.routes import Application, event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
@@ -117,7 +116,7 @@ def make_application(
     metrics: Metrics,
     *,
     clock: Callable[[], int] = now_ms,
-) -> Starlette:
+) -> Application:
     """Return what answers requests on a node.
 
     Args:
@@ -142,7 +141,7 @@ def make_application(
         journal=node.journal,
         metrics=metrics,
     )
-    return Starlette(
+    return Application(
         routes=[
             event_route(endpoint),
             *ingest_routes(intake, door=node.lifecycle, metrics=metrics),
