@@ -57,8 +57,8 @@ lint: setup ## Lint, and check the arrows between the rooms
 type: setup ## Check the types, strictly
 	$(BIN)/mypy packages/shared-schema packages/sdk packages/ingest tests benchmarks examples
 
-bench: setup ## Run the benchmarks
-	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+bench: setup ## Run the benchmarks; FULL=1 as long as for the tables in the docs
+	@FULL=$(FULL) $(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 
 up: ## Start the service and ClickHouse with Docker
 	docker compose up --build --detach --wait

@@ -1,6 +1,6 @@
 """CPU time of decoding a batch of 50 events, per event.
 
-    .venv/bin/python benchmarks/bench_codec.py
+    .venv/bin/python -m benchmarks.bench_codec
 
 The careful path is what a batch takes that msgspec refuses or that needs cleaning: here
 each event has one text with a NUL in it.

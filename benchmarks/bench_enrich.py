@@ -1,6 +1,6 @@
 """What enrichment costs per call: cold, for inputs never seen, and warm, from caches.
 
-Run with `python benchmarks/bench_enrich.py [--runs N] [--city FILE.mmdb]`; one row per
+Run with `python -m benchmarks.bench_enrich [--runs N] [--city FILE.mmdb]`; one row per
 reader, each cell the median of the runs with the smallest and largest. Cold is a first
 pass over distinct inputs, warm are further passes over some of them. A new row is an
 entry of `rows`.

@@ -4,7 +4,7 @@ The journal is a fake that forgets everything at once, so the figures hold decod
 pipeline and encoding, and neither HTTP nor the disk. They are CPU time, which other
 programs on the machine disturb least.
 
-    .venv/bin/python benchmarks/bench_intake.py
+    .venv/bin/python -m benchmarks.bench_intake
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """How fast the journal takes batches of 50 events, by how many wait at the same time.
 
 Every append is acknowledged after the sync of its group commit. Run with
-`python benchmarks/bench_journal.py [--runs N] [--seconds S] [--directory D]`; one row
+`python -m benchmarks.bench_journal [--runs N] [--seconds S] [--directory D]`; one row
 per number of clients, each cell the median of the runs with the smallest and largest.
 CPU is that of the whole process: clients, loop and commit thread.
 """

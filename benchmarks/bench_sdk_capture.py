@@ -1,6 +1,6 @@
 """What one `capture` costs the application, in wall-clock µs per call.
 
-    .venv/bin/python benchmarks/bench_sdk_capture.py
+    .venv/bin/python -m benchmarks.bench_sdk_capture
 
 Idle: nothing is sent while it is measured. Live: the sending thread makes batches of
 what is captured, for a transport that answers at once. Each repeat has a client of its

@@ -1,6 +1,6 @@
 """What sessions and persons cost ClickHouse: at each insert, and when they are read.
 
-Run with `python benchmarks/bench_views.py [--runs N] [--persons N]`. The first table is
+Run with `python -m benchmarks.bench_views [--runs N] [--persons N]`. The first table is
 the CPU of the server per event, merges apart, in blocks of 20,000; the second the CPU
 and the time of a question over all persons. Each cell is the median of the runs, with
 the smallest and the largest.

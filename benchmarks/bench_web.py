@@ -6,7 +6,7 @@ takes everything at once. Each part is timed in a loop of its own over all reque
 whole in one loop: there, what a request needs has to be fetched from farther away, so
 the whole takes longer than the sum of its parts. It has to stay below 45 µs.
 
-    .venv/bin/python benchmarks/bench_web.py [--runs N] [--city FILE] [--asn FILE]
+    .venv/bin/python -m benchmarks.bench_web [--runs N] [--city FILE] [--asn FILE]
 """
 
 import argparse

@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
-from starlette.applications import Starlette
 from starlette.routing import Route
 
 from headwater_ingest.clickhouse.sites import ClickHouseSites
@@ -23,7 +22,7 @@ from headwater_ingest.errors import JournalError
 from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
-from headwater_ingest.http.routes import event_route, ingest_routes
+from headwater_ingest.http.routes import Application, event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
@@ -35,6 +34,7 @@ from headwater_ingest.shared_state import load_sites_file, open_shared_state
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.administration import SiteAdministration
 from headwater_ingest.storage import open_storage
+from headwater_ingest.telemetry.loop_lag import watch_loop_lag
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
 from headwater_ingest.web import make_event_endpoint, now_ms, open_web
@@ -80,6 +80,8 @@ async def serve(settings: Settings) -> None:
         await server.start()
         stack.enter_context(_announced(settings, sock))
         stack.enter_context(_in_background(node.report()))
+        lag = watch_loop_lag(metrics.observe_loop_lag)
+        stack.enter_context(_in_background(lag))
         _freeze_heap()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)
@@ -114,7 +116,7 @@ def make_application(
     metrics: Metrics,
     *,
     clock: Callable[[], int] = now_ms,
-) -> Starlette:
+) -> Application:
     """Return what answers requests on a node.
 
     Args:
@@ -139,7 +141,7 @@ def make_application(
         journal=node.journal,
         metrics=metrics,
     )
-    return Starlette(
+    return Application(
         routes=[
             event_route(endpoint),
             *ingest_routes(intake, door=node.lifecycle, metrics=metrics),

@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
 
 from headwater_ingest.enrich.attribution import Attributor
 from headwater_ingest.enrich.data_centres import NoDataCentres
@@ -22,7 +21,7 @@ from headwater_ingest.enrich.spam import SpamList
 from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.errors import JournalError
 from headwater_ingest.http.intake import Intake
-from headwater_ingest.http.routes import ingest_routes
+from headwater_ingest.http.routes import Application, ingest_routes
 from headwater_ingest.journal.answers import count_as_duplicates
 from headwater_ingest.journal.counts import (
     Count,
@@ -166,7 +165,7 @@ class Edge:
             metrics=self.metrics,
             clock=lambda: self.now_ms,
         )
-        self.app = Starlette(
+        self.app = Application(
             routes=ingest_routes(intake, door=self.door, metrics=self.metrics)
         )
 

@@ -1,9 +1,11 @@
 """Which path is served by whom."""
 
+from collections.abc import Sequence
 from typing import Final
 
+from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.http.native import (
@@ -16,6 +18,28 @@ from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.telemetry.metrics import Metrics
 
 EVENT_PATH: Final = "/api/event"
+
+
+class Application(Starlette):
+    """Starlette, with a short way to the routes that take events.
+
+    Its layers cost a third of a web event's request, and do nothing for these routes:
+    they are ASGI applications that answer whatever happens.
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        super().__init__(routes=routes)
+        self._takers: dict[str, ASGIApp] = {
+            each.path: each.endpoint
+            for each in routes
+            if isinstance(each.endpoint, BatchEndpoint | EventEndpoint)
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        taker = self._takers.get(scope["path"]) if is_post else None
+        await (taker or super().__call__)(scope, receive, send)
 
 
 def ingest_routes(intake: Intake, *, door: Door, metrics: Metrics) -> list[Route]:

@@ -82,6 +82,12 @@ COMMIT_BATCHES = Definition(
     "Batches that shared one group commit.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
+LOOP_LAG = Definition(
+    "headwater_event_loop_lag_seconds",
+    "histogram",
+    "How late the event loop was for something due, 20 times a second.",
+    buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1),
+)
 PIPELINE_STEPS = (
     "drop_spam_referrer",
     "put_site",
@@ -129,6 +135,7 @@ TOLD = (
     REQUEST_BYTES,
     COMMIT_SECONDS,
     COMMIT_BATCHES,
+    LOOP_LAG,
 )
 
 CACHES = (

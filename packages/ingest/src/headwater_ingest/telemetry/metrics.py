@@ -53,6 +53,7 @@ class Metrics:
         self._request_bytes = self._counter(definitions.REQUEST_BYTES)
         self._commit_seconds = self._histogram(definitions.COMMIT_SECONDS)
         self._commit_batches = self._histogram(definitions.COMMIT_BATCHES)
+        self._loop_lag = self._histogram(definitions.LOOP_LAG)
 
     def count_events(self, outcome: str, count: int, reason: str | None = None) -> None:
         """Count events of a batch by what became of them.
@@ -97,6 +98,10 @@ class Metrics:
         """Note a group commit of the journal; made to be the journal's `on_commit`."""
         self._commit_seconds.observe(seconds)
         self._commit_batches.observe(batches)
+
+    def observe_loop_lag(self, seconds: float) -> None:
+        """Note how late the event loop came back to something that was due."""
+        self._loop_lag.observe(seconds)
 
     def read_from(self, read: Callable[[], tuple[NodeState, Readiness]]) -> None:
         """Name the place where the snapshot is taken whenever metrics are asked for."""

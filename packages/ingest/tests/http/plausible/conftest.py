@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
 
 from headwater_ingest.enrich.attribution import Attributor
 from headwater_ingest.enrich.geo import NOWHERE, Place
@@ -23,7 +22,7 @@ from headwater_ingest.enrich.user_agent import Device, DeviceReader
 from headwater_ingest.http.event_trace import KeyholderTracer
 from headwater_ingest.http.journal_buffer import JournalBuffer
 from headwater_ingest.http.plausible import EventEndpoint
-from headwater_ingest.http.routes import event_route
+from headwater_ingest.http.routes import Application, event_route
 from headwater_ingest.journal.counts import Count, Tally, tally
 from headwater_ingest.journal.entry import Committed, Entry, Receipt
 from headwater_ingest.pipeline.enrichment import Enrichment
@@ -190,7 +189,7 @@ class WebEdge:
             metrics=self.metrics,
             clock=lambda: self.now_ms,
         )
-        self.app = Starlette(routes=[event_route(endpoint)])
+        self.app = Application(routes=[event_route(endpoint)])
 
     def change_site(self, **fields: Any) -> None:
         """Changes the site `example.com`."""

@@ -1,0 +1,1 @@
+"""Load for a service in processes of its own, and what it did with it."""

@@ -1,0 +1,156 @@
+"""The processes under load: a service, or a floor; what they cost, what they count.
+
+Reads the CPU of processes from `/proc`, so it needs Linux.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import urlopen
+
+import msgspec
+from benchmarks.load.requests import SITES
+from prometheus_client.parser import text_string_to_metric_families
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_START_S: Final = 60.0
+_STOP_S: Final = 30.0
+_UTIME: Final = 11  # fields of /proc/PID/stat, counted after the name
+_PARENT: Final = 1
+
+
+class Target:
+    """A process that listens on a port, and its children."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def cpu_s(self) -> dict[str, float]:
+        """Returns the CPU seconds of `http`, `writer` and `clickhouse`."""
+        return {
+            name: sum(_read_cpu_s(pid) for pid in pids)
+            for name, pids in self._pids().items()
+        }
+
+    def rss_mb(self) -> dict[str, float]:
+        """Returns the resident memory of the same processes."""
+        return {
+            name: sum(_read_rss_mb(pid) for pid in pids)
+            for name, pids in self._pids().items()
+        }
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        """Returns samples of `/metrics` by name and labels, joined by commas."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            text = answer.read().decode()
+        return {
+            (sample.name, ",".join(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def readiness(self) -> dict[str, Any]:
+        """Returns what `/readyz` says."""
+        with urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
+            found: dict[str, Any] = msgspec.json.decode(answer.read())
+            return found
+
+    def _pids(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {"http": [self.process.pid]}
+        for pid in _descendants(self.process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            kind = "writer" if b"headwater_ingest.writer" in command else "clickhouse"
+            found.setdefault(kind, []).append(pid)
+        return found
+
+
+@contextmanager
+def run_service(**settings: str) -> Iterator[Target]:
+    """Runs a service on an empty directory, and removes it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as name:
+        directory = Path(name)
+        (directory / "sites.toml").write_text(SITES, "utf-8")
+        given = {"data_dir": name, "port": "0", "log_level": "error", **settings}
+        program = Path(sys.executable).with_name("headwater-ingest")
+        with _running([str(program), "serve"], _environment(given)) as process:
+            told = directory / "service.json"
+            _wait_for(told.exists, process)
+            yield Target(process, msgspec.json.decode(told.read_bytes())["port"])
+
+
+@contextmanager
+def run_floor(kind: str) -> Iterator[Target]:
+    """Runs a floor."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    command = [sys.executable, "-m", "benchmarks.load.floor", kind, str(port)]
+    with _running(command, _environment({})) as process:
+        _wait_for(lambda: _answers(port), process)
+        yield Target(process, port)
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    ours = {name: text for name, text in os.environ.items() if "HEADWATER" not in name}
+    return ours | {f"HEADWATER_{name.upper()}": each for name, each in settings.items()}
+
+
+@contextmanager
+def _running(
+    command: list[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)
+
+
+def _wait_for(is_there: Any, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_S
+    while not is_there():
+        if process.poll() is not None or time.monotonic() > until:
+            sys.exit(f"{process.args!r} did not start")
+        time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _descendants(pid: int) -> list[int]:
+    children = {
+        int(each.name): int(_stat(int(each.name))[_PARENT])
+        for each in Path("/proc").iterdir()
+        if each.name.isdigit() and _stat(int(each.name))
+    }
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in children.items() if parent == each]
+    return found[1:]
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:  # it has ended
+        return []
+    return text.rpartition(") ")[2].split()
+
+
+def _read_cpu_s(pid: int) -> float:
+    user, system = _stat(pid)[_UTIME : _UTIME + 2]
+    return (int(user) + int(system)) / _TICKS_PER_S
+
+
+def _read_rss_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
