@@ -1,6 +1,7 @@
 """The journal: what was acknowledged is on disk, and is there once."""
 
 from headwater_ingest.journal.counts import Count
+from headwater_ingest.journal.dead_letters import DeadLetter, Verdict
 from headwater_ingest.journal.entry import (
     Committed,
     Entry,
@@ -17,6 +18,7 @@ __all__ = [
     "Block",
     "Committed",
     "Count",
+    "DeadLetter",
     "Entry",
     "Journal",
     "JournalReader",
@@ -25,4 +27,5 @@ __all__ = [
     "Receipt",
     "Repeated",
     "StoredAnswer",
+    "Verdict",
 ]

@@ -23,6 +23,12 @@ writer freezes blocks and deletes what is in ClickHouse.
         last_row                 of its last chunk
         token                    `<uuid>/<first row>-<last row>`, the same until it is
                                  written, whatever happens
+    verdicts                   what has become of the INSERTs of the block in hand
+        token       PK           of an INSERT that was refused
+        error                    why its only row is dead; NULL: it was cut in two
+        at_ms                    when
+    dead_letters               rows that ClickHouse refuses; see `dead_letters.py`
+    replays                    what a replay has begun to send; see there too
     seen                       the duplicate window, one row per group commit
         seq         PK
         at_ms                    when it was taken
@@ -51,7 +57,7 @@ from headwater_ingest.errors import (
 )
 
 FILE_NAME: Final = "journal.db"
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _APPLICATION_ID: Final = int.from_bytes(b"HWJ1")
 _PAGE_BYTES: Final = 16_384
@@ -76,12 +82,21 @@ CREATE TABLE seen (
     event_ids BLOB, batch_ids BLOB, answers BLOB
 );
 """
+_DEAD_LETTER_TABLES: Final = """
+CREATE TABLE verdicts (token TEXT PRIMARY KEY, error TEXT, at_ms INTEGER);
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT, event_id BLOB, name TEXT,
+    distinct_id TEXT, error TEXT, at_ms INTEGER, row BLOB
+);
+CREATE TABLE replays (token TEXT PRIMARY KEY, dead_letters BLOB, rows BLOB)
+"""
 
 _UPGRADES: Final = {
     1: """
 ALTER TABLE chunks ADD COLUMN counts BLOB;
 CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0
-"""
+""",
+    2: _DEAD_LETTER_TABLES,
 }
 """What makes a file of each earlier format one of the next."""
 
@@ -203,7 +218,7 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 def _create_tables(connection: sqlite3.Connection) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         return
-    for statement in _TABLES.split(";"):
+    for statement in (_TABLES + _DEAD_LETTER_TABLES).split(";"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")

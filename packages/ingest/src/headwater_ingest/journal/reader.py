@@ -8,6 +8,7 @@ same token.
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,13 @@ from headwater_ingest.journal.database import (
     explain,
     open_for_writer,
     transaction,
+)
+from headwater_ingest.journal.dead_letters import (
+    DeadLetter,
+    Verdict,
+    add_verdict,
+    bury,
+    read_verdicts,
 )
 from headwater_ingest.journal.lock import FileLock
 
@@ -151,8 +159,42 @@ class JournalReader:
             raise self._damaged(block, error) from error
         return minutes
 
-    def checkpoint(self, block: Block) -> None:
-        """Let a block go that is in ClickHouse. Doing it twice does no harm.
+    def read_verdicts(self) -> dict[str, Verdict]:
+        """Return what became of the INSERTs of the block in hand that were refused.
+
+        Raises:
+            JournalError: If the file cannot be read.
+        """
+        try:
+            return read_verdicts(self._connection)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def add_verdict(self, token: str, error: str | None) -> Verdict:
+        """Put on disk that an INSERT is cut in two, or that its only row is dead.
+
+        Args:
+            token: The token of the INSERT, which is not sent again.
+            error: Why the row is dead; None for a cut.
+
+        Raises:
+            JournalError: If the disk refuses; the INSERT is then sent again.
+        """
+        verdict = Verdict(error, self._clock())
+        try:
+            add_verdict(self._connection, token, verdict)
+        except sqlite3.Error as cause:
+            raise explain(cause, self._path) from cause
+        return verdict
+
+    def checkpoint(self, block: Block, dead: Sequence[DeadLetter] = ()) -> None:
+        """Let a block go whose rows are in ClickHouse, or dead.
+
+        Doing it twice does no harm.
+
+        Args:
+            block: The block.
+            dead: Those of its rows that ClickHouse refuses.
 
         Raises:
             JournalError: If the disk refuses; the block is then sent once more.
@@ -170,9 +212,11 @@ class JournalReader:
                 self._connection.execute(
                     "DELETE FROM chunks WHERE first_row BETWEEN ? AND ?", rows
                 )
-                self._connection.execute(
+                known = self._connection.execute(
                     "DELETE FROM blocks WHERE first_row = ?", rows[:1]
                 )
+                if known.rowcount:
+                    bury(self._connection, dead)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
