@@ -31,6 +31,7 @@ HeadwaterError
     ├── JournalDamagedError      its file cannot be understood; nothing was touched
     ├── JournalUnwritableError   the disk refuses; what was acknowledged is safe
     ├── JournalFullError         no room; nothing of the entry was taken
+    │   └── JournalShareError            there is some, but not for this site
     └── JournalClosedError       it is closing; nothing of the entry was taken
 
 A message is one line that a person can act upon: what is wrong, and what to do. The
@@ -137,6 +138,10 @@ class JournalUnwritableError(JournalError):
 
 class JournalFullError(JournalError):
     """There is no room until ClickHouse takes rows. Nothing of the entry was taken."""
+
+
+class JournalShareError(JournalFullError):
+    """What room is left belongs to other sites. Nothing of the entry was taken."""
 
 
 class JournalClosedError(JournalError):

@@ -27,7 +27,7 @@ is killed is ended by the next, unchanged.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from headwater_ingest.journal.accounts import Fate, move
+from headwater_ingest.journal.connection import Connection
 from headwater_ingest.journal.database import (
     FILE_NAME,
     explain,
@@ -103,13 +105,13 @@ class Replay:
     rows: tuple[bytes, ...]
 
 
-def read_verdicts(connection: sqlite3.Connection) -> dict[str, Verdict]:
+def read_verdicts(connection: Connection) -> dict[str, Verdict]:
     """Return the verdicts on the block in hand, by token."""
     rows = connection.execute("SELECT token, error, at_ms FROM verdicts")
     return {token: Verdict(error, at_ms) for token, error, at_ms in rows}
 
 
-def add_verdict(connection: sqlite3.Connection, token: str, verdict: Verdict) -> None:
+def add_verdict(connection: Connection, token: str, verdict: Verdict) -> None:
     """Put a verdict on disk."""
     with transaction(connection):
         connection.execute(
@@ -118,7 +120,7 @@ def add_verdict(connection: sqlite3.Connection, token: str, verdict: Verdict) ->
         )
 
 
-def bury(connection: sqlite3.Connection, dead: Sequence[DeadLetter]) -> None:
+def bury(connection: Connection, dead: Sequence[DeadLetter]) -> None:
     """Make dead letters of rows, within the transaction that lets their block go."""
     connection.execute("DELETE FROM verdicts")
     connection.executemany(
@@ -149,7 +151,7 @@ class DeadLetters:
     Every method may raise `JournalError`; then nothing of the call has been done.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: Connection, path: Path) -> None:
         """Use an open connection to the journal's file; see `open_dead_letters`."""
         self._connection = connection
         self._path = path
@@ -190,18 +192,20 @@ class DeadLetters:
     def discard(self, letters: Sequence[DeadLetter]) -> int:
         """Forget dead letters for good, and return how many there still were."""
         with self._explained(), transaction(self._connection):
-            return self._delete([each.id for each in letters])
+            return self._delete([each.id for each in letters], Fate.DISCARDED)
 
     def erase(self, site_id: int, distinct_ids: Sequence[str]) -> int:
         """Forget the dead letters of some people, and return how many there were."""
         with self._explained(), transaction(self._connection):
-            return sum(
+            erased = sum(
                 self._connection.execute(
                     "DELETE FROM dead_letters WHERE site_id = ? AND distinct_id = ?",
                     (str(site_id), each),
                 ).rowcount
                 for each in distinct_ids
             )
+            self._move(Fate.ERASED_UNWRITTEN, {site_id: erased})
+            return erased
 
     def unfinished_replays(self) -> list[Replay]:
         """Return what earlier replays have begun to send."""
@@ -233,7 +237,7 @@ class DeadLetters:
     def end_replay(self, replay: Replay) -> None:
         """Let go of what is written now, and of its dead letters."""
         with self._explained(), transaction(self._connection):
-            self._delete(replay.dead_letters)
+            self._delete(replay.dead_letters, Fate.WRITTEN)
             self._forget(replay)
 
     def cut_replay(self, replay: Replay) -> tuple[Replay, Replay] | None:
@@ -262,10 +266,19 @@ class DeadLetters:
             )
         return (made[0], made[1]) if made else None
 
-    def _delete(self, ids: Sequence[int]) -> int:
-        return self._connection.executemany(
-            "DELETE FROM dead_letters WHERE id = ?", [(each,) for each in ids]
-        ).rowcount
+    def _delete(self, ids: Sequence[int], fate: Fate) -> int:
+        """Delete dead letters, and account for what has become of those there were."""
+        sites: Counter[int] = Counter()
+        for each in ids:
+            found = self._connection.execute(
+                "DELETE FROM dead_letters WHERE id = ? RETURNING site_id", (each,)
+            ).fetchall()
+            sites.update(int(site_id) for (site_id,) in found)
+        self._move(fate, sites)
+        return sites.total()
+
+    def _move(self, fate: Fate, sites: Mapping[int, int]) -> None:
+        move(self._connection, Fate.DEAD_LETTERED, fate, sites)
 
     def _forget(self, replay: Replay) -> None:
         self._connection.execute("DELETE FROM replays WHERE token = ?", (replay.token,))

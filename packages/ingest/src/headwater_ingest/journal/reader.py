@@ -16,7 +16,9 @@ from typing import Final
 import msgspec
 
 from headwater_ingest.errors import JournalDamagedError
+from headwater_ingest.journal.accounts import settle_chunks
 from headwater_ingest.journal.clock import Clock, start_clock
+from headwater_ingest.journal.connection import Connect, connect_sqlite
 from headwater_ingest.journal.counts import Tally, decode_counts, tally
 from headwater_ingest.journal.database import (
     FILE_NAME,
@@ -30,6 +32,7 @@ from headwater_ingest.journal.dead_letters import (
     add_verdict,
     bury,
     read_verdicts,
+    tally_sites,
 )
 from headwater_ingest.journal.lock import FileLock
 
@@ -76,12 +79,19 @@ class _Pending:
 class JournalReader:
     """The only reader of a journal that freezes and deletes. For one thread."""
 
-    def __init__(self, directory: Path, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock | None = None,
+        connect: Connect = connect_sqlite,
+    ) -> None:
         """Open the journal that the service has made.
 
         Args:
             directory: The data directory.
             clock: Milliseconds since 1970.
+            connect: Opens its file.
 
         Raises:
             JournalLockedError: If another reader has it.
@@ -92,7 +102,7 @@ class JournalReader:
         self._clock = clock or start_clock()
         self._lock = FileLock(directory / _LOCK_NAME)
         try:
-            self._connection = open_for_writer(directory)
+            self._connection = open_for_writer(directory, connect=connect)
         except BaseException:
             self._lock.release()
             raise
@@ -209,6 +219,7 @@ class JournalReader:
                     "ORDER BY first_row DESC LIMIT 1) WHERE next_row <= :last",
                     {"last": block.last_row},
                 )
+                settle_chunks(self._connection, rows, tally_sites(dead))
                 self._connection.execute(
                     "DELETE FROM chunks WHERE first_row BETWEEN ? AND ?", rows
                 )
