@@ -208,7 +208,7 @@ def test_a_writer_that_retries_means_that_clickhouse_is_away(
         await storage.begin()
         FakeWriter.made.say(WriterStatus(state="retrying", last_error=TRANSIENT))
         assert not storage.clickhouse_up
-        assert not storage.writer_state.is_rejected
+        assert storage.writer_state.held_by == "transient"
 
     run(check())
 
@@ -219,7 +219,7 @@ def test_a_block_that_is_rejected_does_not(clickhouse: FakeClickHouse) -> None:
         await storage.begin()
         FakeWriter.made.say(WriterStatus(state="retrying", last_error=REJECTED))
         assert storage.clickhouse_up
-        assert storage.writer_state.is_rejected
+        assert storage.writer_state.held_by == "rejected"
 
     run(check())
 

@@ -26,6 +26,7 @@ HeadwaterError
 │       ├── DataDirectoryInUseError      another process has the data directory
 │       ├── PortInUseError               another process listens on the port
 │       └── EmbeddedStartError           it ended, or was not ready in time
+├── TooManyDeadLettersError  ClickHouse refuses too many rows to be given up one by one
 └── JournalError             the journal cannot do what was asked of it
     ├── JournalLockedError       another process uses it; nothing was touched
     ├── JournalDamagedError      its file cannot be understood; nothing was touched
@@ -114,6 +115,18 @@ class DataFileError(HeadwaterError):
 
 class AddressUnavailableError(HeadwaterError):
     """The address to listen on is taken or does not exist on this machine."""
+
+
+class TooManyDeadLettersError(HeadwaterError):
+    """ClickHouse refuses so many rows that they are not at fault. No row was given up.
+
+    Attributes:
+        error: What it says of the last one.
+    """
+
+    def __init__(self, error: str, message: str) -> None:
+        self.error = error
+        super().__init__(message)
 
 
 class JournalError(HeadwaterError):

@@ -58,6 +58,11 @@ def _seconds(meaning: str, *, ge: float = 0, le: float = 3600) -> Meta:
     return Meta(description=meaning, ge=ge, le=le, extra=expected)
 
 
+def _share(meaning: str) -> Meta:
+    expected = {"expected": "a number from 0 to 1"}
+    return Meta(description=meaning, ge=0, le=1, extra=expected)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an operator can choose."""
 
@@ -185,12 +190,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1024**2,
         ),
     ] = 2 * 1024**3
+    window_events: Annotated[
+        int,
+        _whole(
+            "Most event ids that are remembered for 24 hours, so that a repeat is a "
+            "duplicate. Each takes about 25 bytes of memory and 20 on disk.",
+            ge=1000,
+            le=20_000_000,
+        ),
+    ] = 20_000_000
     block_rows: Annotated[
         int, _whole("Most rows in one INSERT.", ge=1, le=1_000_000)
     ] = 20_000
     block_seconds: Annotated[
         float, _seconds("Longest time that a row waits for its block to fill.", ge=0.01)
     ] = 1.0
+    dead_letter_run: Annotated[
+        int,
+        _whole(
+            "Most rows that ClickHouse may refuse one after the other before the "
+            "writer stops, since it is not the rows then that are at fault.",
+            ge=1,
+        ),
+    ] = 100
+    dead_letter_share: Annotated[
+        float,
+        _share(
+            "Most rows of a block that may be refused, as a part of it; "
+            "`dead_letter_run` may be whatever the block."
+        ),
+    ] = 0.05
     degraded_after_seconds: Annotated[
         float,
         _seconds(
