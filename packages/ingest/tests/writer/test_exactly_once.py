@@ -18,6 +18,7 @@ import pytest
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
+from headwater_ingest.journal import Count
 from headwater_ingest.journal.dead_letters import open_dead_letters
 from headwater_ingest.writer.progress import Progress
 from headwater_ingest.writer.sink import ClickHouseSink
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.clickhouse
 
 KILLED_WRITER = Path(__file__).with_name("killed_writer.py")
 YEAR_MS = 366 * 86_400_000
+COUNTS = (Count(7, "accepted", "", 500),)
 
 Fill = Callable[..., list[UUID]]
 Write = Callable[..., Progress]
@@ -106,13 +108,22 @@ def test_a_clickhouse_killed_again_and_again_has_each_row_once(
         sink = ClickHouseSink(partial(connect, server.url), lambda _: None)
         ids: list[UUID] = []
         for _ in range(5):
-            ids += fill(20, rows=500)
+            ids += fill(20, rows=500, counts=COUNTS, constants={"session_id": 9})
             killer = kill_later(server, chance.random() * 0.1)
             with closing(sink):
                 write(sink, block_rows=1000, timeout_s=60)
             killer.wait()
         with connect(server.url) as client:
             assert sorted(stored_ids(client)) == sorted(ids)
+            assert client.execute("SELECT events, pageviews FROM sessions") == [
+                (len(ids), len(ids))
+            ]
+            for column, table in (
+                ("count", "ingest_counters"),
+                ("accepted", "site_usage"),
+            ):
+                sums = client.execute(f"SELECT sum({column}) FROM {table}")
+                assert sums == [(len(ids),)]
     finally:
         server.stop(timeout_s=0)
 
