@@ -73,7 +73,9 @@ async def serve(settings: Settings) -> None:
             web=web,
             degraded_after_seconds=settings.degraded_after_seconds,
         )
+        journal.divide_among(lambda: len(shared.sites))
         metrics.read_from(node.read)
+        metrics.read_accounts_from(node.read_accounts)
         server = HttpServer(make_application(settings, node, metrics), sock)
         # Not before: a start that fails must leave them where they are.
         await web.load_sessions()
@@ -91,6 +93,7 @@ async def _open_journal(settings: Settings, metrics: Metrics) -> AsyncIterator[J
         Journal.open,
         settings.data_dir,
         max_bytes=settings.journal_max_bytes,
+        window_events=settings.window_events,
         on_commit=metrics.observe_commit,
     )
     try:

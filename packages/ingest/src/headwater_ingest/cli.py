@@ -15,6 +15,7 @@ import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.cli_journal import journal
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import run_in_foreground
@@ -121,6 +122,7 @@ def clickhouse(load: Callable[[], LoadedSettings]) -> None:
     )
 
 
+cli.add_command(journal)
 cli.add_command(sites)
 
 

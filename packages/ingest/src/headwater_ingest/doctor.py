@@ -20,6 +20,7 @@ from headwater_ingest.clickhouse.embedded.process import check_installed
 from headwater_ingest.clickhouse.migrate import schema_state
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.errors import HeadwaterError
+from headwater_ingest.journal.accounts import Accounts
 from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
@@ -105,6 +106,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         yield _warn("journal", "is not there yet: `serve` makes it")
         return
     yield _backlog(found, settings)
+    if found.accounts:
+        yield _accounts(found.accounts)
     yield _ok("window", _describe_window(found))
 
 
@@ -120,6 +123,18 @@ def _backlog(found: JournalPeek, settings: Settings) -> Finding:
         return _fail("journal", f"{detail}: it is full, requests are refused")
     late = age_s >= settings.degraded_after_seconds
     return Finding(Level.WARN if late else Level.OK, "journal", detail)
+
+
+def _accounts(found: Accounts) -> Finding:
+    if wrong := found.imbalances():
+        listed = ", ".join(f"{site} by {events}" for site, events in wrong.items())
+        return _fail(
+            "accounts",
+            f"accepted events and rows differ, site {listed}: keep the journal and "
+            "report it, with what `headwater-ingest journal status` says",
+        )
+    received = sum(map(found.received, found.sites))
+    return _ok("accounts", f"all {received} events of {len(found.sites)} sites closed")
 
 
 def _describe_window(found: JournalPeek) -> str:

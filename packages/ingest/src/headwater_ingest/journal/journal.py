@@ -24,7 +24,7 @@ from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.database import FILE_NAME, explain, open_for_service
 from headwater_ingest.journal.entry import Entry, JournalStatus, Receipt, StoredAnswer
 from headwater_ingest.journal.group_commit import CommitThread, OnCommit
-from headwater_ingest.journal.lock import FileLock
+from headwater_ingest.journal.lock import SERVICE_LOCK, FileLock
 from headwater_ingest.journal.store import Store
 from headwater_ingest.journal.window import DuplicateWindow
 from headwater_schema.outcomes import Outcome
@@ -33,7 +33,6 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 WINDOW_EVENTS: Final = 20_000_000
 WINDOW_MS: Final = 24 * 3600 * 1000
 
-_LOCK_NAME: Final = "journal.lock"
 _CLOSE_S: Final = 30.0
 
 
@@ -88,7 +87,7 @@ class Journal:
         """
         _make(directory)
         path = directory / FILE_NAME
-        lock = FileLock(directory / _LOCK_NAME)
+        lock = FileLock(directory / SERVICE_LOCK)
         try:
             store = _open_store(path, window_events, connect)
             commits = CommitThread(
@@ -96,7 +95,7 @@ class Journal:
             )
             journal = cls(lock, commits, store, max_bytes=max_bytes)
         except BaseException:
-            lock.release()
+            lock.close()
             raise
         commits.start()
         return journal
@@ -213,7 +212,7 @@ class Journal:
                 "the disk does not finish the last commit: what was acknowledged is "
                 "safe, the process can be killed"
             )
-        self._lock.release()
+        self._lock.close()
 
     def _refuse_closed(self) -> None:
         if self._is_closed:

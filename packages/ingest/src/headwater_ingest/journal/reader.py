@@ -34,12 +34,11 @@ from headwater_ingest.journal.dead_letters import (
     read_verdicts,
     tally_sites,
 )
-from headwater_ingest.journal.lock import FileLock
+from headwater_ingest.journal.lock import WRITER_LOCK, FileLock
 
 MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 """Bodies in one block, unless a single chunk is larger."""
 
-_LOCK_NAME: Final = "writer.lock"
 _MINUTE_MS: Final = 60_000
 
 _decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -100,11 +99,11 @@ class JournalReader:
         """
         self._path = directory / FILE_NAME
         self._clock = clock or start_clock()
-        self._lock = FileLock(directory / _LOCK_NAME)
+        self._lock = FileLock(directory / WRITER_LOCK)
         try:
             self._connection = open_for_writer(directory, connect=connect)
         except BaseException:
-            self._lock.release()
+            self._lock.close()
             raise
 
     def next_block(self, max_rows: int, max_age_ms: int) -> Block | None:
@@ -234,7 +233,7 @@ class JournalReader:
     def close(self) -> None:
         """Close the connection and let the next reader in."""
         self._connection.close()
-        self._lock.release()
+        self._lock.close()
 
     def _damaged(self, block: Block, error: Exception) -> JournalDamagedError:
         return JournalDamagedError(

@@ -297,7 +297,7 @@ SITE_EVENTS = Definition(
 SITE_ROWS = Definition(
     "headwater_site_rows",
     "gauge",
-    "Accepted events of a site by where their rows are; their sum is what was accepted.",
+    "Accepted events of a site by where their rows are; together all that were.",
     {"site": [], "state": ROW_STATES},
 )
 BUILD = Definition(
