@@ -15,7 +15,10 @@ import uvloop
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
+from headwater_ingest.cli_deadletters import deadletters
+from headwater_ingest.cli_erase import erase
 from headwater_ingest.cli_journal import journal
+from headwater_ingest.cli_replay import replay
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import run_in_foreground
@@ -124,6 +127,9 @@ def clickhouse(load: Callable[[], LoadedSettings]) -> None:
 
 cli.add_command(journal)
 cli.add_command(sites)
+cli.add_command(deadletters)
+cli.add_command(erase)
+cli.add_command(replay)
 
 
 def main() -> None:

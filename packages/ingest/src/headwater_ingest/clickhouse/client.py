@@ -5,7 +5,7 @@ promises rest on is sent with each connection. A client belongs to one thread.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -89,6 +89,7 @@ class Client(Protocol):
         types_check: bool = False,
         columnar: bool = False,
         settings: Mapping[str, object] | None = None,
+        external_tables: Sequence[Mapping[str, object]] | None = None,
     ) -> Any:
         """Run one query; a SELECT returns rows, or columns if `columnar`.
 

@@ -194,6 +194,11 @@ class DeadLetters:
         with self._explained(), transaction(self._connection):
             return self._delete([each.id for each in letters], Fate.DISCARDED)
 
+    def settle(self, letters: Sequence[DeadLetter]) -> None:
+        """Let go of dead letters that have come to ClickHouse by another way."""
+        with self._explained(), transaction(self._connection):
+            self._delete([each.id for each in letters], Fate.WRITTEN)
+
     def erase(self, site_id: int, distinct_ids: Sequence[str]) -> int:
         """Forget the dead letters of some people, and return how many there were."""
         with self._explained(), transaction(self._connection):
