@@ -21,11 +21,15 @@ HeadwaterError
 │   │   └── TopologyChangedError     the tables were made for another topology
 │   ├── MigrationFailedError         ClickHouse refused a statement; run it again
 │   ├── QueryRefusedError            ClickHouse refused a query of ours
+│   ├── MutationFailedError          it cannot delete rows; some may be gone
 │   └── EmbeddedClickHouseError      the server in a child process
 │       ├── EmbeddedNotInstalledError    chdb-core is not there
 │       ├── DataDirectoryInUseError      another process has the data directory
 │       ├── PortInUseError               another process listens on the port
 │       └── EmbeddedStartError           it ended, or was not ready in time
+├── ArchiveDamagedError      a file of the archive cannot be understood
+├── ReplayInterruptedError   ClickHouse takes no rows now; what was begun is on disk
+├── RowsPendingError         rows of the journal do not get to ClickHouse
 ├── TooManyDeadLettersError  ClickHouse refuses too many rows to be given up one by one
 └── JournalError             the journal cannot do what was asked of it
     ├── JournalLockedError       another process uses it; nothing was touched
@@ -115,6 +119,18 @@ class DataFileError(HeadwaterError):
 
 class AddressUnavailableError(HeadwaterError):
     """The address to listen on is taken or does not exist on this machine."""
+
+
+class ArchiveDamagedError(HeadwaterError):
+    """A file of the archive cannot be understood. It is left as it is."""
+
+
+class ReplayInterruptedError(HeadwaterError):
+    """ClickHouse takes no rows now. What was begun is on disk; run it again."""
+
+
+class RowsPendingError(HeadwaterError):
+    """Rows of the journal are not in ClickHouse yet. Nothing was done."""
 
 
 class TooManyDeadLettersError(HeadwaterError):
@@ -235,6 +251,10 @@ class QueryRefusedError(ClickHouseError):
     def __init__(self, code: int, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class MutationFailedError(ClickHouseError):
+    """ClickHouse cannot delete rows that it was told to. Some may be gone."""
 
 
 class EmbeddedClickHouseError(ClickHouseError):

@@ -220,6 +220,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "`dead_letter_run` may be whatever the block."
         ),
     ] = 0.05
+    archive_days: Annotated[
+        int,
+        _whole(
+            "Days for which every accepted row is kept in the archive, compressed "
+            "files in the data directory; 0 is no archive.",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 0
+    archive_max_bytes: Annotated[
+        int,
+        _whole(
+            "Room for the archive. When it is used up, the oldest files are deleted.",
+            ge=1024**2,
+        ),
+    ] = 10 * 1024**3
     degraded_after_seconds: Annotated[
         float,
         _seconds(
@@ -279,6 +295,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def clickhouse_dir(self) -> Path:
         """Where the embedded ClickHouse lives."""
         return self.data_dir / "clickhouse"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where the archive is, if there is one."""
+        return self.data_dir / "archive"
 
     @property
     def is_embedded(self) -> bool:

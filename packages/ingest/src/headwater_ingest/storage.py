@@ -239,6 +239,8 @@ def _writer_settings(settings: Settings, url: ClickHouseUrl) -> WriterSettings:
         block_age_ms=round(settings.block_seconds * 1000),
         dead_letter_run=settings.dead_letter_run,
         dead_letter_share=settings.dead_letter_share,
+        archive_days=settings.archive_days,
+        archive_max_bytes=settings.archive_max_bytes,
     )
 
 

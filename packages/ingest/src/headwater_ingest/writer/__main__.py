@@ -17,10 +17,12 @@ from typing import Final
 
 from msgspec import DecodeError
 
+from headwater_ingest.archive import DIRECTORY_NAME, ArchiveWriter, Keeping
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.migrate import schema_state
 from headwater_ingest.errors import JournalError
 from headwater_ingest.journal import JournalReader
+from headwater_ingest.journal.clock import start_clock
 from headwater_ingest.writer.bisect import Limits
 from headwater_ingest.writer.classify import classify
 from headwater_ingest.writer.control import Control
@@ -82,7 +84,16 @@ def _write(
             block_rows=settings.block_rows,
             block_age_ms=settings.block_age_ms,
             limits=Limits(settings.dead_letter_run, settings.dead_letter_share),
+            archive=_open_archive(settings),
         ).run()
+
+
+def _open_archive(settings: WriterSettings) -> ArchiveWriter | None:
+    if not settings.archive_days:
+        return None
+    directory = Path(settings.directory) / DIRECTORY_NAME
+    keeping = Keeping(settings.archive_days, settings.archive_max_bytes)
+    return ArchiveWriter(directory, keeping, clock_ms=start_clock())
 
 
 def _connect(url: ClickHouseUrl) -> Client:

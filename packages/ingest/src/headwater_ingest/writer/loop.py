@@ -1,4 +1,4 @@
-"""The writer's loop: block, INSERT, checkpoint, and the same block again if it fails.
+"""The writer's loop: block, INSERT, archive, checkpoint; and again if that fails.
 
 A block leaves the journal only after ClickHouse has confirmed it. A crash anywhere in
 between means that it is sent once more, unchanged and under its token, which ClickHouse
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from headwater_ingest.archive import ArchiveWriter
 from headwater_ingest.journal import Block, DeadLetter, Verdict
 from headwater_ingest.journal.counts import Tally
 from headwater_ingest.rows import decode_rows
@@ -71,6 +72,7 @@ class WriterLoop:
         block_rows: int,
         block_age_ms: int,
         limits: Limits = Limits(),  # noqa: B008  # immutable
+        archive: ArchiveWriter | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Put the loop together.
@@ -83,10 +85,12 @@ class WriterLoop:
             block_rows: Most rows in a block.
             block_age_ms: Age from which on rows do not wait for more.
             limits: From where on rows are not given up.
+            archive: Where rows are kept besides; None: they are not.
             jitter: From 0 to 1, different each time.
         """
         self._source = source
         self._bisection = Bisection(sink, source, limits)
+        self._archive = archive
         self._control = control
         self._progress = progress
         self._block_rows = block_rows
@@ -115,11 +119,14 @@ class WriterLoop:
         block = self._source.next_block(self._block_rows, max_age_ms)
         if block is None:
             return False
-        sets = [decode_rows(blob) for blob in self._source.read(block)]
+        blobs = self._source.read(block)
+        sets = [decode_rows(blob) for blob in blobs]
         inserts = make_inserts(sets, block.token)
         if minutes := self._source.read_counts(block):
             inserts.append(make_counter_insert(minutes, block.token))
         dead = self._bisection.send(inserts)
+        if self._archive is not None and sets:
+            self._archive.append(block.token, blobs, sets)
         self._source.checkpoint(block, dead)
         self._bisection.end_block()
         rows = sum(len(each.event_id) for each in sets)

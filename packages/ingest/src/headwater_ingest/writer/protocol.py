@@ -28,6 +28,8 @@ class WriterSettings(Struct, frozen=True, kw_only=True):
         block_age_ms: Longest time that a row waits for its block to fill.
         dead_letter_run: See `Limits`.
         dead_letter_share: Likewise.
+        archive_days: See `Keeping`; 0 is no archive.
+        archive_max_bytes: Likewise.
     """
 
     directory: str
@@ -36,6 +38,8 @@ class WriterSettings(Struct, frozen=True, kw_only=True):
     block_age_ms: int = 1000
     dead_letter_run: int = DEFAULT_RUN
     dead_letter_share: float = DEFAULT_SHARE
+    archive_days: int = 0
+    archive_max_bytes: int = 0
 
 
 class Drain(Struct, frozen=True, kw_only=True):
