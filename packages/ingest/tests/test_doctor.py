@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
-from headwater_ingest.doctor import Finding, Level, examine, render
+from headwater_ingest.doctor import examine, render
+from headwater_ingest.findings import Finding, Level
 from headwater_ingest.journal import Count, Entry, Journal
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings

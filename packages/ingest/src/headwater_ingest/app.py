@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from headwater_ingest.clickhouse.sites import ClickHouseSites
+from headwater_ingest.clickhouse.template import Topology
 from headwater_ingest.errors import JournalError
 from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
@@ -29,6 +30,7 @@ from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
 from headwater_ingest.pipeline.end_user import EndUserSteps
+from headwater_ingest.retention import Retention
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
@@ -82,6 +84,8 @@ async def serve(settings: Settings) -> None:
         await server.start()
         stack.enter_context(_announced(settings, sock))
         stack.enter_context(_in_background(node.report()))
+        retention = Retention(tables, Topology(settings.clickhouse_cluster))
+        stack.enter_context(_in_background(retention.keep()))
         _freeze_heap()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)

@@ -27,6 +27,7 @@ from headwater_ingest.errors import (
     HeadwaterError,
     SettingsError,
 )
+from headwater_ingest.findings import Level
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings, load_settings
 from headwater_ingest.storage import migrate_once
@@ -92,7 +93,7 @@ def examine(load: Callable[[], LoadedSettings]) -> None:
     """
     findings = doctor.examine(load())
     click.echo(doctor.render(findings), nl=False)
-    if any(finding.level is doctor.Level.FAIL for finding in findings):
+    if any(finding.level is Level.FAIL for finding in findings):
         sys.exit(_FAILED)
 
 

@@ -15,6 +15,7 @@ from headwater_ingest.cli_options import (
     find_site_id,
     quiet_settings,
 )
+from headwater_ingest.clickhouse.retention import find_cutoffs
 from headwater_ingest.replay import (
     CHUNK_ROWS,
     Item,
@@ -24,10 +25,11 @@ from headwater_ingest.replay import (
     open_replayer,
 )
 from headwater_ingest.settings import Settings
+from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.storage import reach_clickhouse
 
 
-class _Moment(click.ParamType):
+class _Moment(click.ParamType[datetime]):
     """A time as people write it; UTC unless it says otherwise."""
 
     name = "time"
@@ -100,7 +102,11 @@ def _read(
     if not files:
         click.echo(f"there is no archive in {settings.archive_dir}", err=True)
     sets = chain.from_iterable(read_rows(each, from_ms, to_ms) for each in files)
-    return items_of(sets, {} if site_id is None else {"site_id": site_id})
+    items = items_of(sets, {} if site_id is None else {"site_id": site_id})
+    # What a site no longer keeps would come back for a day.
+    records = KnownSites.read(settings.data_dir).records
+    cutoffs = find_cutoffs(records, datetime.now(UTC).date())
+    return (each for each in items if each.time_ms >= cutoffs.get(each.site_id, 0))
 
 
 def _send(replayer: Replayer, items: Iterator[Item], rate: float | None) -> None:

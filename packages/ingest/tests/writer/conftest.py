@@ -19,8 +19,9 @@ from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.journal import Count, Entry, Journal, JournalReader
 from headwater_ingest.rows import Rows, encode_rows
+from headwater_ingest.writer.bisect import Sink
 from headwater_ingest.writer.control import Control
-from headwater_ingest.writer.loop import Sink, WriterLoop
+from headwater_ingest.writer.loop import WriterLoop
 from headwater_ingest.writer.progress import Progress
 from headwater_schema.batch import BatchResult
 
