@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from clickhouse_driver.errors import Error as ClickHouseError
+from httpx import HTTPError
 from tests.chaos.scenarios import (
     Scenario,
     make_scenarios,
@@ -32,12 +34,12 @@ def run_scenario(scenario: Scenario, directory: Path, *, seed: str) -> Outcome:
         scenario.run(world, scenario.rounds)
         if world.clients:
             world.settle()
-    except AssertionError as error:
+    except (AssertionError, OSError, EOFError, ClickHouseError, HTTPError) as error:
         logs = "".join(
             f"\n--- {name}\n{log[-2000:]}"
             for name, log in world.processes.logs().items()
         )
-        world.outcome.problems.append(f"{error}{logs}")
+        world.outcome.problems.append(f"{error!r}{logs}")
     finally:
         world.close()
     return world.outcome

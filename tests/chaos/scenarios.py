@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from clickhouse_driver.errors import Error as ClickHouseError
 from tests.chaos import clock
 from tests.chaos.old import NEXT, OLD_SCHEMA
 from tests.chaos.proxy import (
@@ -102,7 +103,14 @@ def bounce_clickhouse(world: World) -> None:
     world.clickhouse.kill()
     world.outcome.kills += 1
     world.clickhouse.start()
+    wait_for(lambda: _answers(world), what="ClickHouse to be back", timeout_s=60)
     world.database.keep_copies()
+
+
+def _answers(world: World) -> bool:
+    with suppress(OSError, EOFError, ClickHouseError):
+        return bool(world.database.query("SELECT 1"))
+    return False
 
 
 def kill_clients(world: World, rounds: int) -> None:
@@ -199,7 +207,11 @@ def start_without_clickhouse(world: World, rounds: int) -> None:
             service.start()
             proxy.restore()
             world.outcome.faults += 1
-            service.wait_until_written(timeout_s=60)
+            wait_for(
+                lambda: service.metric("headwater_writer_rows_total") > 0,
+                what="rows in ClickHouse",
+                timeout_s=60,
+            )
             world.database.keep_copies()
             if number < rounds - 1:
                 service.stop()

@@ -1,5 +1,6 @@
 """Everything that one scenario needs, as real processes, and the books of it all."""
 
+import logging
 import random
 import sys
 from collections import Counter
@@ -20,6 +21,9 @@ from tests.e2e.support.waiting import wait_for
 
 from headwater_ingest.journal.accounts import Fate
 from headwater_ingest.journal.peek import peek
+
+# Nobody answers while ClickHouse is down; the driver would log each attempt at length.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 SETTLED_S: Final = 90.0
 
