@@ -8,7 +8,7 @@ from headwater_ingest.cli_options import DRY_RUN, Load, find_site_id, quiet_sett
 from headwater_ingest.clickhouse.people import count_people, find_linked
 from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.clickhouse.template import Topology
-from headwater_ingest.erasure import EraseReceipt, Erasure
+from headwater_ingest.erasure import PATIENCE_S, EraseReceipt, Erasure
 from headwater_ingest.erasure import erase as erase_people
 from headwater_ingest.storage import reach_clickhouse
 
@@ -34,7 +34,7 @@ def erase(
     site_id = find_site_id(settings, site)
     topology = Topology(settings.clickhouse_cluster)
     with reach_clickhouse(settings) as url:
-        with open_session(url) as client:
+        with open_session(url, timeout_s=PATIENCE_S) as client:
             known = find_linked(client, site_id, distinct_id)
             ids = tuple(known) if linked else (distinct_id,)
             events = count_people(client, site_id, ids)

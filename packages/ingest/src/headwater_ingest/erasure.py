@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from headwater_ingest.archive import DIRECTORY_NAME, erase_rows
-from headwater_ingest.clickhouse.client import ClickHouseUrl, connect
+from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.people import count_people, delete_people
+from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.clickhouse.template import Topology
 from headwater_ingest.errors import RowsPendingError
 from headwater_ingest.journal.dead_letters import open_dead_letters
@@ -22,8 +23,10 @@ from headwater_ingest.rows import Rows
 
 WAIT_S: Final = 60.0
 
+PATIENCE_S: Final = 300.0
+"""Longest silence of ClickHouse while it looks for a person in large tables."""
+
 _LOOK_S: Final = 0.1
-_TIMEOUT_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def erase(
         with open_dead_letters(directory) as letters:
             dead = letters.erase(erasure.site_id, erasure.ids)
     archived = erase_rows(directory / DIRECTORY_NAME, lambda rows: _find(erasure, rows))
-    with connect(url, timeout_s=_TIMEOUT_S) as client:
+    with open_session(url, timeout_s=PATIENCE_S) as client:
         tables = delete_people(client, erasure.site_id, erasure.ids, topology)
         left = count_people(client, erasure.site_id, erasure.ids)
     return EraseReceipt(tables, dead, archived, left)

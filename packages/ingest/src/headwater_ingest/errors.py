@@ -28,6 +28,7 @@ HeadwaterError
 │       ├── PortInUseError               another process listens on the port
 │       └── EmbeddedStartError           it ended, or was not ready in time
 ├── ArchiveDamagedError      a file of the archive cannot be understood
+├── ArchiveUnwritableError   the disk refuses; the rows stay in the journal
 ├── ReplayInterruptedError   ClickHouse takes no rows now; what was begun is on disk
 ├── RowsPendingError         rows of the journal do not get to ClickHouse
 ├── TooManyDeadLettersError  ClickHouse refuses too many rows to be given up one by one
@@ -123,6 +124,10 @@ class AddressUnavailableError(HeadwaterError):
 
 class ArchiveDamagedError(HeadwaterError):
     """A file of the archive cannot be understood. It is left as it is."""
+
+
+class ArchiveUnwritableError(HeadwaterError):
+    """The disk refuses to take rows into the archive. They stay in the journal."""
 
 
 class ReplayInterruptedError(HeadwaterError):

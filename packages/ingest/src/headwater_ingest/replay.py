@@ -136,7 +136,7 @@ class Replayer:
             ClickHouseError: It cannot be asked.
         """
         keys, times = [each.key for each in items], [each.time_ms for each in items]
-        with open_session(self._url) as client:
+        with open_session(self._url, timeout_s=PATIENCE_S) as client:
             stored = find_stored(client, keys, times)
         absent = {
             key: item

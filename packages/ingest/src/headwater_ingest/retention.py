@@ -7,12 +7,12 @@ from typing import Final
 
 import structlog
 
-from headwater_ingest.clickhouse.client import connect
 from headwater_ingest.clickhouse.retention import (
     Expiry,
     delete_expired,
     find_cutoffs,
 )
+from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.clickhouse.sites import read_records
 from headwater_ingest.clickhouse.template import Topology
 from headwater_ingest.errors import ClickHouseError
@@ -77,6 +77,6 @@ class Retention:
         self._done = today
 
     def _delete(self, today: date) -> Expiry:
-        with connect(self._tables.url, timeout_s=_TIMEOUT_S) as client:
+        with open_session(self._tables.url, timeout_s=_TIMEOUT_S) as client:
             cutoffs = find_cutoffs(read_records(client), today)
             return delete_expired(client, cutoffs, self._topology)

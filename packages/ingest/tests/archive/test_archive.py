@@ -1,5 +1,6 @@
 """The archive by its public names: what was put in is there once, whatever tears."""
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from headwater_ingest.archive import (
     list_files,
     read_rows,
 )
-from headwater_ingest.errors import ArchiveDamagedError
+from headwater_ingest.errors import ArchiveDamagedError, ArchiveUnwritableError
 from headwater_ingest.rows import Rows, decode_rows, encode_rows
 
 HOUR_MS = 3_600_000
@@ -194,6 +195,26 @@ def test_rows_are_erased_and_the_writer_goes_on(
     assert found(directory) == [3, 4, 6]
     assert erase_rows(directory, of_a) == 1
     assert {each.suffix for each in directory.iterdir()} == {".zst", ""}
+
+
+def test_a_disk_that_refuses_is_told_and_the_next_append_mends_what_it_left(
+    directory: Path,
+    make_writer: Callable[..., ArchiveWriter],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = make_writer()
+    put(writer, "a", blob(1))
+
+    def refuse(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", refuse)
+        with pytest.raises(ArchiveUnwritableError, match="No space left"):
+            put(writer, "b", blob(2))
+    put(writer, "b", blob(2))
+
+    assert found(directory) == [1, 2]
 
 
 def test_erasing_where_there_is_no_archive_is_no_work(directory: Path) -> None:

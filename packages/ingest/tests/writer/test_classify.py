@@ -6,6 +6,7 @@ from clickhouse_driver import errors
 
 from headwater_ingest.clickhouse.client import Client
 from headwater_ingest.errors import (
+    ArchiveUnwritableError,
     ClickHouseRefusedError,
     ClickHouseTooOldError,
     ClickHouseUnreachableError,
@@ -48,6 +49,7 @@ def server_error(code: int, message: str = "DB::Exception: no") -> Exception:
         ClickHouseRefusedError(202, "too many queries"),
         JournalUnwritableError("full"),
         JournalLockedError("in use"),
+        ArchiveUnwritableError("full"),
     ],
     ids=repr,
 )

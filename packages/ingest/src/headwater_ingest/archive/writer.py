@@ -15,6 +15,7 @@ from headwater_ingest.archive.files import (
     scan,
     sync_directory,
 )
+from headwater_ingest.errors import ArchiveUnwritableError
 from headwater_ingest.rows import Rows
 
 _HOUR: Final = "%Y-%m-%dT%H"
@@ -63,17 +64,26 @@ class ArchiveWriter:
             sets: The same, decoded.
 
         Raises:
-            OSError: The disk refuses; nothing was added.
-            ArchiveDamagedError: The newest file makes no sense.
+            ArchiveUnwritableError: The disk refuses; nothing was added.
         """
+        try:
+            self._append(token, blobs, sets)
+        except OSError as error:
+            raise ArchiveUnwritableError(
+                f"the archive in {self._directory} cannot be written "
+                f"({error.strerror}), so rows stay in the journal: free space on its "
+                "disk, or set HEADWATER_ARCHIVE_DAYS=0 and restart"
+            ) from error
+
+    def _append(self, token: str, blobs: Sequence[bytes], sets: Sequence[Rows]) -> None:
         with locked(self._directory):
-            path = self._choose_file()
+            if self._last_token == token:
+                return
+            path = self._choose_file(token)
             with open(  # noqa: PTH123  # by descriptor, for its rights
                 os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b"
             ) as file:
-                self._find_end(file, path)
-                if self._last_token == token:
-                    return
+                self._find_end(file, path, token)
                 record = make_record(token, self._clock_ms(), blobs, sets)
                 os.ftruncate(file.fileno(), self._end)
                 file.seek(self._end)
@@ -85,24 +95,37 @@ class ArchiveWriter:
             self._last_token = token
             self._end += len(record)
 
-    def _choose_file(self) -> Path:
-        """Return the file of this hour, or a later one if the clock was set back."""
+    def _choose_file(self, token: str) -> Path:
+        """Return the file of this hour, or a later one if the clock was set back.
+
+        If the writer before this one has begun the block, that is done again where it
+        was done.
+        """
         now = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
         path = self._directory / f"{now:{_HOUR}}{SUFFIX}"
         files = list_files(self._directory)
         newest = files[-1] if files else path
-        if self._path is None and files:
-            self._last_token = _find_last_token(newest)
+        if self._path is None and files and _find_last_token(newest) == token:
+            return newest
         if path > newest:
             self._delete_old(files, now)
         return max(path, newest)
 
-    def _find_end(self, file: BinaryIO, path: Path) -> None:
-        """Find out where to write, anew if somebody else has made the file."""
-        inode = os.fstat(file.fileno()).st_ino
-        if (path, inode) != (self._path, self._inode):
-            self._end = max((place.end for place in scan(file)), default=0)
-            self._path, self._inode = path, inode
+    def _find_end(self, file: BinaryIO, path: Path, token: str) -> None:
+        """Find out where to write, anew unless the file is as this writer left it."""
+        status = os.fstat(file.fileno())
+        if (path, status.st_ino, status.st_size) == (
+            self._path,
+            self._inode,
+            self._end,
+        ):
+            return
+        self._end = 0
+        for place in scan(file):
+            # Of this very block it may be whole and not on the disk.
+            is_ours = place.heading.token == token
+            self._end = place.start if is_ours else place.end
+        self._path, self._inode = path, status.st_ino
 
     def _delete_old(self, files: list[Path], now: datetime) -> None:
         """Delete what is too old or too much. The newest file stays in any case."""

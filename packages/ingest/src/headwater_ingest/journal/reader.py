@@ -26,15 +26,9 @@ from headwater_ingest.journal.database import (
     open_for_writer,
     transaction,
 )
-from headwater_ingest.journal.dead_letters import (
-    DeadLetter,
-    Verdict,
-    add_verdict,
-    bury,
-    read_verdicts,
-    tally_sites,
-)
+from headwater_ingest.journal.dead_letters import DeadLetter, bury, tally_sites
 from headwater_ingest.journal.lock import WRITER_LOCK, FileLock
+from headwater_ingest.journal.verdicts import Verdict, add_verdict, read_verdicts
 
 MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 """Bodies in one block, unless a single chunk is larger."""

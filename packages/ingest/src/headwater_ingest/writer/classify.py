@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from headwater_ingest.clickhouse.client import CONNECTION_ERRORS, first_line
 from headwater_ingest.errors import (
+    ArchiveUnwritableError,
     ClickHouseError,
     ClickHouseRefusedError,
     ClickHouseUnreachableError,
@@ -161,7 +162,7 @@ def classify(error: Exception) -> Failure:
 def _find_kind(error: Exception) -> FailureKind:
     if isinstance(error, driver_errors.Error | ClickHouseRefusedError):
         return _judge_code(error.code or 0, str(error))
-    if isinstance(error, ClickHouseUnreachableError):
+    if isinstance(error, ClickHouseUnreachableError | ArchiveUnwritableError):
         return FailureKind.TRANSIENT
     if isinstance(error, JournalDamagedError | ClickHouseError):
         return FailureKind.FATAL
