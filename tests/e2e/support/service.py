@@ -24,6 +24,8 @@ SITE = "e2e.example"
 
 _SITES = f'[[site]]\ndomain = "{SITE}"\nwrite_key = "{KEY}"\n'
 
+_START_S = 60.0  # a busy machine is slow to import
+
 # Tests look for an end, not for comfort: blocks go out at once, a stop does not wait
 # for a load balancer that is not there.
 _QUICK = {
@@ -53,7 +55,7 @@ class Service:
     def start(self) -> None:
         """Starts the service and returns when it takes events."""
         self.launch()
-        wait_for(self._has_started, what="the service to listen")
+        wait_for(self._has_started, what="the service to listen", timeout_s=_START_S)
         wait_for(lambda: self.ready_status() == 200, what="the service to be ready")
 
     def launch(self) -> Process:
