@@ -71,7 +71,7 @@ def install() -> None:
     after(migrate, "_execute", MIGRATION_POINT)
     before(migrate, "_run", MIGRATION_POINT)
     supervisor.LONGEST_RESTART_S = 0.4  # type: ignore[misc]
-    supervisor._COMMAND = (sys.executable, "-m", "tests.chaos.write")  # type: ignore[misc]
+    supervisor._COMMAND = (sys.executable, "-m", "tests.chaos.write")  # type: ignore[misc, assignment]
 
 
 if __name__ == "__main__":

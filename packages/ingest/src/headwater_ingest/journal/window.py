@@ -82,10 +82,11 @@ class DuplicateWindow:
         """Return those of the ids that were taken."""
         buckets = self._events
         last = _EVENT_BUCKETS - 1
+        # `find`, since `in` tries first whether the id is a number: twice the time.
         return {
             each
             for each in ids
-            if each in (bucket := buckets[hash(each) & last])
+            if (bucket := buckets[hash(each) & last]).find(each) >= 0
             and _find(bucket, each, ID_BYTES) >= 0
         }
 
