@@ -18,7 +18,7 @@ from typing import Final
 
 from clickhouse_driver.errors import Error as ClickHouseError
 from tests.chaos import clock
-from tests.chaos.old import NEXT, OLD_SCHEMA
+from tests.chaos.old import NEXT, OLD_SCHEMA, write_old_journal
 from tests.chaos.proxy import (
     Balancer,
     Fault,
@@ -342,10 +342,11 @@ def roll(world: World, rounds: int) -> None:
 
 
 def upgrade(world: World, rounds: int) -> None:
-    """Brings tables of an earlier release up to date, and on to a later one."""
+    """Brings tables and a journal of an earlier release up to date, and further."""
     for _ in range(rounds):
         world.database = world.make_database()
         service = world.make_service(extra={OLD_SCHEMA: "0004"})
+        world.frozen = write_old_journal(service.data_dir)
         world.start_service(service)
         world.start_client(service.url)
         for release in ("", NEXT):
@@ -361,6 +362,7 @@ def upgrade(world: World, rounds: int) -> None:
         world.wait_for_traffic(100)
         world.settle()
         service.stop()
+        world.frozen = 0
 
 
 def upgrade_beside(world: World, rounds: int) -> None:
@@ -375,6 +377,10 @@ def upgrade_beside(world: World, rounds: int) -> None:
         world.start_service(later)
         world.outcome.faults += 1
         world.wait_for_traffic(100)
+        # A writer of the release before writes until it connects again.
+        node.stop()
+        node.extra = later.extra
+        node.start()
         world.settle()
         for each in (node, later):
             each.stop()
@@ -383,7 +389,7 @@ def upgrade_beside(world: World, rounds: int) -> None:
 def make_scenarios() -> list[Scenario]:
     """Returns all rows of the matrix."""
     kills = [
-        Scenario(f"service dies: {point}", partial(kill_at, [(point, "service")]), 11)
+        Scenario(f"service dies: {point}", partial(kill_at, [(point, "service")]), 12)
         for point in (*SERVICE_POINTS, *WRITER_POINTS)
     ]
     writers = [
@@ -402,9 +408,9 @@ def make_scenarios() -> list[Scenario]:
         *kills,
         *writers,
         Scenario(f"service dies: {MIGRATION_POINT}", kill_migration, 5),
-        Scenario("ClickHouse dies", kill_clickhouse, 20),
-        Scenario("application dies", kill_clients, 40),
-        Scenario("anybody dies", kill_anybody, 90),
+        Scenario("ClickHouse dies", kill_clickhouse, 22),
+        Scenario("application dies", kill_clients, 45),
+        Scenario("anybody dies", kill_anybody, 100),
         *inserts,
         *requests,
         Scenario("service starts without ClickHouse", start_without_clickhouse, 4),
@@ -413,7 +419,7 @@ def make_scenarios() -> list[Scenario]:
         Scenario("clock steps", step_clock, 8),
         Scenario("SIGTERM under load", stop_under_load, 8),
         Scenario("rolling restart of two nodes", roll, 8),
-        Scenario("upgrade of an earlier schema", upgrade, 3),
+        Scenario("upgrade of an earlier release", upgrade, 3),
         Scenario("view changed under another node", upgrade_beside, 3),
     ]
 
@@ -433,5 +439,5 @@ def make_short_scenarios() -> list[Scenario]:
         Scenario("journal full", fill_journal, 1),
         Scenario("clock steps", step_clock, 2),
         Scenario("rolling restart of two nodes", roll, 2),
-        Scenario("upgrade of an earlier schema", upgrade, 1),
+        Scenario("upgrade of an earlier release", upgrade, 1),
     ]

@@ -4,7 +4,6 @@ Run as `python -m tests.chaos.serve`, with the settings of the service in its
 environment.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from tests.chaos import clock
 clock.install()
 
 # ruff: noqa: E402 - the clock goes first
-from tests.chaos.old import OLD_SCHEMA, limit_migrations
+from tests.chaos.old import limit_migrations
 from tests.chaos.trap import MIGRATION_POINT, pass_point
 
 from headwater_ingest import cli
@@ -76,6 +75,5 @@ def install() -> None:
 
 if __name__ == "__main__":
     install()
-    if OLD_SCHEMA in os.environ:
-        limit_migrations(migrate, os.environ[OLD_SCHEMA])
+    limit_migrations()
     sys.exit(cli.run(["serve"]))

@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from tests.chaos import clock
+from tests.chaos.old import FROZEN_SITE
 from tests.chaos.trap import Trap
 from tests.e2e.support.clickhouse import Database, OwnClickHouse
 from tests.e2e.support.processes import Process, Processes, clean_environment
@@ -26,6 +27,9 @@ from headwater_ingest.journal.peek import peek
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 SETTLED_S: Final = 90.0
+
+_FROZEN: Final = f"WHERE site_id = {FROZEN_SITE}"
+_OURS: Final = f"WHERE site_id != {FROZEN_SITE}"
 
 
 class ChaosService(Service):
@@ -112,6 +116,7 @@ class World:
         self.database = self.make_database()
         self._nodes = count(1)
         self._applications = count(1)
+        self.frozen = 0  # rows that an earlier release has left in a journal
         self.services: list[ChaosService] = []
         self.clients: list[ChaosClient] = []
 
@@ -202,7 +207,7 @@ class World:
         taken = {
             each for client in self.clients for each in client.read("acknowledged")
         }
-        stored = Counter(self.database.column("SELECT event_id FROM events"))
+        stored = Counter(self.database.column(f"SELECT event_id FROM events {_OURS}"))
         outcome = self.outcome
         outcome.sent += len(sent)
         outcome.acknowledged += len(taken)
@@ -218,11 +223,18 @@ class World:
         if unsettled:
             self._report(f"{unsettled} events are nobody's")
         self._check_views(len(stored))
+        [(frozen, distinct)] = self.database.query(
+            f"SELECT count(), uniqExact(event_id) FROM events {_FROZEN}"
+        )
+        if not frozen == distinct == self.frozen:
+            self._report(f"{self.frozen} frozen rows, {frozen} stored, {distinct} ids")
 
     def _check_views(self, stored: int) -> None:
-        [(in_sessions,)] = self.database.query("SELECT sum(events) FROM sessions")
+        [(in_sessions,)] = self.database.query(
+            f"SELECT sum(events) FROM sessions {_OURS}"
+        )
         [(counted,)] = self.database.query(
-            "SELECT sum(count) FROM ingest_counters WHERE outcome = 'accepted'"
+            f"SELECT sum(count) FROM ingest_counters {_OURS} AND outcome = 'accepted'"
         )
         if (in_sessions, counted) != (stored, stored):
             self._report(
@@ -242,7 +254,7 @@ class World:
             for site in accounts.sites:
                 written += accounts.total(site, Fate.WRITTEN)
                 accepted += accounts.total(site, "accepted")
-        [(stored,)] = self.database.query("SELECT count() FROM events")
+        [(stored,)] = self.database.query(f"SELECT count() FROM events {_OURS}")
         if not written == accepted == stored:
             self._report(
                 f"accounts: {accepted} accepted, {written} written; {stored} are stored"

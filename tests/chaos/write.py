@@ -9,6 +9,7 @@ clock.install()
 
 # ruff: noqa: E402 - the clock goes first
 from clickhouse_driver import Client
+from tests.chaos.old import limit_migrations
 from tests.chaos.serve import after, before
 
 from headwater_ingest.journal import JournalReader, reader
@@ -29,4 +30,5 @@ def install() -> None:
 
 if __name__ == "__main__":
     install()
+    limit_migrations()
     writer.main()
