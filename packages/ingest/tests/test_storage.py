@@ -131,6 +131,10 @@ def test_the_writer_starts_once_the_tables_are_there(
             clickhouse_url=NOWHERE.with_password(),
             block_rows=7,
             block_age_ms=500,
+            dead_letter_run=100,
+            dead_letter_share=0.05,
+            archive_days=0,
+            archive_max_bytes=10 * 1024**3,
         )
 
     run(check())
