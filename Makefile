@@ -8,7 +8,7 @@ SOURCES := packages tests benchmarks examples
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt-check demo run test e2e browser e2e-docker conformance check fmt lint type unit bench clean up down
+.PHONY: help setup fmt-check demo run test e2e browser e2e-docker chaos conformance check fmt lint type unit bench clean up down
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ browser: setup ## The tracker in Chromium; installs both if they are missing
 
 e2e-docker: setup ## The same against the ClickHouse of docker-compose.yml
 	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
+
+chaos: setup ## Kill and harm everything, compare the books: CHAOS_ARGS="--seed 7 --only dies"
+	@$(BIN)/python -m tests.chaos.run $(CHAOS_ARGS)
 
 conformance: setup ## The conformance cases; CASES=FILE.json names others
 	@$(BIN)/python -m tests.conformance.run $(CASES)

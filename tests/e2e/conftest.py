@@ -16,6 +16,7 @@ from tests.e2e.support.processes import Processes
 from tests.e2e.support.service import KEY, Service
 
 from headwater import Client
+from headwater_ingest.journal.peek import peek
 
 PROCESSES = pytest.StashKey[Processes]()
 _SHOWN_CHARS = 20_000
@@ -59,16 +60,29 @@ def processes(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Proces
     processes.check_logs()
 
 
+def check_accounts(data_dir: Path) -> None:
+    """Asserts that every accepted event is written or waits, and nothing else is."""
+    found = peek(data_dir)
+    if found:
+        assert found.accounts
+        assert found.accounts.imbalances() == {}
+        assert found.accounts.pending.total() == found.rows_pending
+
+
 @pytest.fixture
 def make_service(
     database: Database, processes: Processes, tmp_path: Path
-) -> MakeService:
-    """Describes a service that is not started; settings are given by name."""
+) -> Iterator[MakeService]:
+    """Describes a service that is not started; settings are given by name.
+
+    At the end the accounts of its journal must close.
+    """
 
     def make(clickhouse_url: str = database.url, **settings: str) -> Service:
         return Service(processes, tmp_path / "data", clickhouse_url, settings)
 
-    return make
+    yield make
+    check_accounts(tmp_path / "data")
 
 
 @pytest.fixture
@@ -102,6 +116,7 @@ def standing_service(
     request.node.stash[PROCESSES] = _standing.processes
     yield _standing
     _standing.processes.check_logs()
+    check_accounts(_standing.data_dir)
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from tests.redis_server import run_redis
 from headwater_ingest import doctor
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
-from headwater_ingest.doctor import Finding, Level, examine, render
-from headwater_ingest.journal import Entry, Journal
+from headwater_ingest.doctor import examine, render
+from headwater_ingest.findings import Finding, Level
+from headwater_ingest.journal import Count, Entry, Journal
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
@@ -40,15 +41,18 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, clickhouse_url=NOWHERE)
 
 
-def append(directory: Path, *, at_ms: int) -> None:
+def append(
+    directory: Path, *, at_ms: int, number: int = 0, counts: tuple[Count, ...] = ()
+) -> None:
     entry = Entry(
         site_id=1,
-        batch_id=bytes(16),
-        event_ids=bytes(16),
+        batch_id=number.to_bytes(16),
+        event_ids=number.to_bytes(16),
         rows=b"rows",
         row_count=1,
         answer=b"{}",
         ids_digest=b"",
+        counts=counts,
     )
 
     async def run() -> None:
@@ -153,6 +157,17 @@ def test_a_backlog_warns_when_it_is_old(settings: Settings) -> None:
     assert found["journal"].level is Level.WARN
     assert found["journal"].detail.startswith("1 rows wait for ClickHouse")
     assert "1 event ids" in found["window"].detail
+
+
+def test_accounts_that_close_are_well_and_others_fail(settings: Settings) -> None:
+    append(settings.data_dir, at_ms=1_000, counts=(Count(1, "accepted", "", 1),))
+
+    assert findings(settings)["accounts"].level is Level.OK
+
+    append(settings.data_dir, at_ms=2_000, number=2)
+
+    assert findings(settings)["accounts"].level is Level.FAIL
+    assert "site 1 by -1" in findings(settings)["accounts"].detail
 
 
 def test_a_damaged_journal_fails(settings: Settings) -> None:

@@ -131,6 +131,10 @@ def test_the_writer_starts_once_the_tables_are_there(
             clickhouse_url=NOWHERE.with_password(),
             block_rows=7,
             block_age_ms=500,
+            dead_letter_run=100,
+            dead_letter_share=0.05,
+            archive_days=0,
+            archive_max_bytes=10 * 1024**3,
         )
 
     run(check())
@@ -208,7 +212,7 @@ def test_a_writer_that_retries_means_that_clickhouse_is_away(
         await storage.begin()
         FakeWriter.made.say(WriterStatus(state="retrying", last_error=TRANSIENT))
         assert not storage.clickhouse_up
-        assert not storage.writer_state.is_rejected
+        assert storage.writer_state.held_by == "transient"
 
     run(check())
 
@@ -219,7 +223,7 @@ def test_a_block_that_is_rejected_does_not(clickhouse: FakeClickHouse) -> None:
         await storage.begin()
         FakeWriter.made.say(WriterStatus(state="retrying", last_error=REJECTED))
         assert storage.clickhouse_up
-        assert storage.writer_state.is_rejected
+        assert storage.writer_state.held_by == "rejected"
 
     run(check())
 

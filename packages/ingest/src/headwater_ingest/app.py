@@ -18,6 +18,7 @@ import structlog
 from starlette.routing import Route
 
 from headwater_ingest.clickhouse.sites import ClickHouseSites
+from headwater_ingest.clickhouse.template import Topology
 from headwater_ingest.errors import JournalError
 from headwater_ingest.http.admin import AdminApi
 from headwater_ingest.http.health import health_routes
@@ -28,6 +29,7 @@ from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
 from headwater_ingest.pipeline.end_user import EndUserSteps
+from headwater_ingest.retention import Retention
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
@@ -73,7 +75,9 @@ async def serve(settings: Settings) -> None:
             web=web,
             degraded_after_seconds=settings.degraded_after_seconds,
         )
+        journal.divide_among(lambda: len(shared.sites))
         metrics.read_from(node.read)
+        metrics.read_accounts_from(node.read_accounts)
         server = HttpServer(make_application(settings, node, metrics), sock)
         # Not before: a start that fails must leave them where they are.
         await web.load_sessions()
@@ -82,6 +86,8 @@ async def serve(settings: Settings) -> None:
         stack.enter_context(_in_background(node.report()))
         lag = watch_loop_lag(metrics.observe_loop_lag)
         stack.enter_context(_in_background(lag))
+        retention = Retention(tables, Topology(settings.clickhouse_cluster))
+        stack.enter_context(_in_background(retention.keep()))
         _freeze_heap()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)
@@ -93,6 +99,7 @@ async def _open_journal(settings: Settings, metrics: Metrics) -> AsyncIterator[J
         Journal.open,
         settings.data_dir,
         max_bytes=settings.journal_max_bytes,
+        window_events=settings.window_events,
         on_commit=metrics.observe_commit,
     )
     try:

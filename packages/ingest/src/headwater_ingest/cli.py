@@ -14,7 +14,11 @@ import uvloop
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
 from headwater_ingest.cli_config import ConfiguredGroup
+from headwater_ingest.cli_deadletters import deadletters
+from headwater_ingest.cli_erase import erase
 from headwater_ingest.cli_explain import explain
+from headwater_ingest.cli_journal import journal
+from headwater_ingest.cli_replay import replay
 from headwater_ingest.cli_sites import sites
 from headwater_ingest.clickhouse.client import ClickHouseUrl
 from headwater_ingest.clickhouse.embedded import describe_running, run_in_foreground
@@ -24,6 +28,7 @@ from headwater_ingest.errors import (
     HeadwaterError,
     SettingsError,
 )
+from headwater_ingest.findings import Level
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.storage import migrate_once
@@ -83,7 +88,7 @@ def examine(load: Callable[[], LoadedSettings]) -> None:
     """
     findings = doctor.examine(load())
     click.echo(doctor.render(findings), nl=False)
-    if any(finding.level is doctor.Level.FAIL for finding in findings):
+    if any(finding.level is Level.FAIL for finding in findings):
         sys.exit(_FAILED)
 
 
@@ -124,7 +129,11 @@ def clickhouse(load: Callable[[], LoadedSettings]) -> None:
 
 
 cli.add_command(explain)
+cli.add_command(journal)
 cli.add_command(sites)
+cli.add_command(deadletters)
+cli.add_command(erase)
+cli.add_command(replay)
 
 
 def main() -> None:

@@ -9,8 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 
@@ -20,7 +18,10 @@ from headwater_ingest.clickhouse.embedded.process import check_installed
 from headwater_ingest.clickhouse.migrate import schema_state
 from headwater_ingest.clickhouse.session import open_session
 from headwater_ingest.data_files import DataFiles
+from headwater_ingest.doctor_keeping import look_at_keeping
 from headwater_ingest.errors import HeadwaterError
+from headwater_ingest.findings import Finding, Level, fail, ok, warn
+from headwater_ingest.journal.accounts import Accounts
 from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.service_file import ServiceFile
 from headwater_ingest.settings import Settings
@@ -41,23 +42,6 @@ _TABLES_WITHOUT_WINDOW = """
         AND NOT match(create_table_query, 'deduplication_window = [1-9]')
     ORDER BY name
 """
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the table."""
-
-    level: Level
-    subject: str
-    detail: str
 
 
 def examine(loaded: LoadedSettings) -> list[Finding]:
@@ -87,42 +71,56 @@ def _settings(loaded: LoadedSettings) -> Finding:
 def _data_directory(settings: Settings) -> Iterator[Finding]:
     path = settings.data_dir
     if not path.exists():
-        yield _warn("data directory", f"{path} is not there yet: `serve` makes it")
+        yield warn("data directory", f"{path} is not there yet: `serve` makes it")
     elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield _fail(
+        yield fail(
             "data directory",
             f"{path} is not writable for this user: change its owner, or set "
             "HEADWATER_DATA_DIR",
         )
     else:
-        yield _ok("data directory", f"{path.resolve()} is writable")
+        yield ok("data directory", f"{path.resolve()} is writable")
 
 
 def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         found = peek(settings.data_dir)
     except HeadwaterError as error:
-        yield _fail("journal", str(error))
+        yield fail("journal", str(error))
         return
     if found is None:
-        yield _warn("journal", "is not there yet: `serve` makes it")
+        yield warn("journal", "is not there yet: `serve` makes it")
         return
     yield _backlog(found, settings)
-    yield _ok("window", _describe_window(found))
+    if found.accounts:
+        yield _accounts(found.accounts)
+    yield ok("window", _describe_window(found))
 
 
 def _backlog(found: JournalPeek, settings: Settings) -> Finding:
     if found.oldest_pending_at_ms is None:
-        return _ok("journal", "no rows wait for ClickHouse")
+        return ok("journal", "no rows wait for ClickHouse")
     age_s = _seconds_since(found.oldest_pending_at_ms)
     detail = (
         f"{found.rows_pending} rows wait for ClickHouse, the oldest for {age_s:.0f} s "
         f"({found.bytes_pending} of {settings.journal_max_bytes} bytes)"
     )
     if found.bytes_pending >= settings.journal_max_bytes:
-        return _fail("journal", f"{detail}: it is full, requests are refused")
+        return fail("journal", f"{detail}: it is full, requests are refused")
     late = age_s >= settings.degraded_after_seconds
     return Finding(Level.WARN if late else Level.OK, "journal", detail)
+
+
+def _accounts(found: Accounts) -> Finding:
+    if wrong := found.imbalances():
+        listed = ", ".join(f"{site} by {events}" for site, events in wrong.items())
+        return fail(
+            "accounts",
+            f"accepted events and rows differ, site {listed}: keep the journal and "
+            "report it, with what `headwater-ingest journal status` says",
+        )
+    received = sum(map(found.received, found.sites))
+    return ok("accounts", f"all {received} events of {len(found.sites)} sites closed")
 
 
 def _describe_window(found: JournalPeek) -> str:
@@ -137,15 +135,15 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         url = _url(settings)
         if url is None:
             check_installed()
-            yield _warn("clickhouse", "the embedded server does not run: `serve` does")
+            yield warn("clickhouse", "the embedded server does not run: `serve` does")
             return
         with open_session(url) as client:
             [(version,)] = client.execute("SELECT version()")
-            yield _ok("clickhouse", f"{version} answers at {_where(settings, url)}")
+            yield ok("clickhouse", f"{version} answers at {_where(settings, url)}")
             yield _schema(client, url)
             yield _deduplication(client)
     except HeadwaterError as error:
-        yield _fail("clickhouse", str(error))
+        yield fail("clickhouse", str(error))
 
 
 def _url(settings: Settings) -> ClickHouseUrl | None:
@@ -165,22 +163,22 @@ def _schema(client: Client, url: ClickHouseUrl) -> Finding:
     try:
         state = schema_state(client, url.database)
     except HeadwaterError as error:
-        return _fail("schema", str(error))
+        return fail("schema", str(error))
     if state.pending:
         todo = ", ".join(state.pending)
-        return _warn("schema", f"{todo} is to be applied: `headwater-ingest migrate`")
-    return _ok("schema", f"{state.applied[-1]} in database {url.database}")
+        return warn("schema", f"{todo} is to be applied: `headwater-ingest migrate`")
+    return ok("schema", f"{state.applied[-1]} in database {url.database}")
 
 
 def _deduplication(client: Client) -> Finding:
     tables = [name for (name,) in client.execute(_TABLES_WITHOUT_WINDOW)]
     if tables:
-        return _fail(
+        return fail(
             "deduplication",
             f"{', '.join(tables)} would count a repeated block twice: set "
             "non_replicated_deduplication_window = 10000 on it",
         )
-    return _ok("deduplication", "every table knows a repeated block")
+    return ok("deduplication", "every table knows a repeated block")
 
 
 def _sites(settings: Settings) -> Iterator[Finding]:
@@ -191,18 +189,18 @@ def _sites(settings: Settings) -> Iterator[Finding]:
     try:
         sites = read_sites(path)
     except HeadwaterError as error:
-        yield from (_fail("sites", line) for line in str(error).splitlines())
+        yield from (fail("sites", line) for line in str(error).splitlines())
         return
-    yield _ok("sites", f"{_list_domains(sites)} in {path}")
+    yield ok("sites", f"{_list_domains(sites)} in {path}")
 
 
 def _known_sites(settings: Settings) -> Finding:
     known = KnownSites.read(settings.data_dir).records
     if loss := describe_loss(settings.sites_path, known):
-        return _warn("sites", loss)
+        return warn("sites", loss)
     if known:
-        return _ok("sites", f"{_list_domains(known)} in the table of sites")
-    return _warn(
+        return ok("sites", f"{_list_domains(known)} in the table of sites")
+    return warn(
         "sites",
         f"{settings.sites_path} is not there yet: `serve` writes a first one, if there "
         "are no sites in ClickHouse either",
@@ -217,9 +215,9 @@ def _list_domains(sites: Sequence[SiteRecord]) -> str:
 def _data_files(settings: Settings) -> Iterator[Finding]:
     problems = DataFiles(settings).problems
     good = len(settings.data_files) - len(problems)
-    yield _ok("data files", f"{good} of yours, beside those that come with Headwater")
+    yield ok("data files", f"{good} of yours, beside those that come with Headwater")
     for problem in problems:
-        yield _warn("data files", f"{problem}; it is done without")
+        yield warn("data files", f"{problem}; it is done without")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
@@ -228,15 +226,15 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     try:
         ping(settings.redis_url)
     except HeadwaterError as error:
-        yield _fail("redis", str(error))
+        yield fail("redis", str(error))
         return
-    yield _ok("redis", f"answers at {redact(settings.redis_url)}")
+    yield ok("redis", f"answers at {redact(settings.redis_url)}")
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
     running = ServiceFile.read(settings.data_dir)
     if running is None:
-        yield _warn("service", "does not run on this data directory")
+        yield warn("service", "does not run on this data directory")
         return
     try:
         status, reasons = _ask_readyz(running)
@@ -255,10 +253,10 @@ def _silent(running: ServiceFile, error: Exception) -> Finding:
     try:
         os.kill(running.pid, 0)
     except ProcessLookupError:
-        return _warn("service", f"process {running.pid} has ended without a stop")
+        return warn("service", f"process {running.pid} has ended without a stop")
     except PermissionError:
         pass  # it lives, and is another user's
-    return _fail("service", detail)
+    return fail("service", detail)
 
 
 class _Readyz(msgspec.Struct):
@@ -281,23 +279,12 @@ def _seconds_since(at_ms: int) -> float:
     return max(0.0, time.time() - at_ms / 1000)
 
 
-def _ok(subject: str, detail: str) -> Finding:
-    return Finding(Level.OK, subject, detail)
-
-
-def _warn(subject: str, detail: str) -> Finding:
-    return Finding(Level.WARN, subject, detail)
-
-
-def _fail(subject: str, detail: str) -> Finding:
-    return Finding(Level.FAIL, subject, detail)
-
-
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _data_directory,
     _journal,
     _clickhouse,
     _sites,
+    look_at_keeping,
     _data_files,
     _redis,
     _service,

@@ -25,16 +25,23 @@ HeadwaterError
 │   │   └── TopologyChangedError     the tables were made for another topology
 │   ├── MigrationFailedError         ClickHouse refused a statement; run it again
 │   ├── QueryRefusedError            ClickHouse refused a query of ours
+│   ├── MutationFailedError          it cannot delete rows; some may be gone
 │   └── EmbeddedClickHouseError      the server in a child process
 │       ├── EmbeddedNotInstalledError    chdb-core is not there
 │       ├── DataDirectoryInUseError      another process has the data directory
 │       ├── PortInUseError               another process listens on the port
 │       └── EmbeddedStartError           it ended, or was not ready in time
+├── ArchiveDamagedError      a file of the archive cannot be understood
+├── ArchiveUnwritableError   the disk refuses; the rows stay in the journal
+├── ReplayInterruptedError   ClickHouse takes no rows now; what was begun is on disk
+├── RowsPendingError         rows of the journal do not get to ClickHouse
+├── TooManyDeadLettersError  ClickHouse refuses too many rows to be given up one by one
 └── JournalError             the journal cannot do what was asked of it
     ├── JournalLockedError       another process uses it; nothing was touched
     ├── JournalDamagedError      its file cannot be understood; nothing was touched
     ├── JournalUnwritableError   the disk refuses; what was acknowledged is safe
     ├── JournalFullError         no room; nothing of the entry was taken
+    │   └── JournalShareError            there is some, but not for this site
     └── JournalClosedError       it is closing; nothing of the entry was taken
 
 A message is one line that a person can act upon: what is wrong, and what to do. The
@@ -135,6 +142,34 @@ class AddressUnavailableError(HeadwaterError):
     """The address to listen on is taken or does not exist on this machine."""
 
 
+class ArchiveDamagedError(HeadwaterError):
+    """A file of the archive cannot be understood. It is left as it is."""
+
+
+class ArchiveUnwritableError(HeadwaterError):
+    """The disk refuses to take rows into the archive. They stay in the journal."""
+
+
+class ReplayInterruptedError(HeadwaterError):
+    """ClickHouse takes no rows now. What was begun is on disk; run it again."""
+
+
+class RowsPendingError(HeadwaterError):
+    """Rows of the journal are not in ClickHouse yet. Nothing was done."""
+
+
+class TooManyDeadLettersError(HeadwaterError):
+    """ClickHouse refuses so many rows that they are not at fault. No row was given up.
+
+    Attributes:
+        error: What it says of the last one.
+    """
+
+    def __init__(self, error: str, message: str) -> None:
+        self.error = error
+        super().__init__(message)
+
+
 class JournalError(HeadwaterError):
     """The journal cannot do what was asked of it."""
 
@@ -157,6 +192,10 @@ class JournalUnwritableError(JournalError):
 
 class JournalFullError(JournalError):
     """There is no room until ClickHouse takes rows. Nothing of the entry was taken."""
+
+
+class JournalShareError(JournalFullError):
+    """What room is left belongs to other sites. Nothing of the entry was taken."""
 
 
 class JournalClosedError(JournalError):
@@ -237,6 +276,10 @@ class QueryRefusedError(ClickHouseError):
     def __init__(self, code: int, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class MutationFailedError(ClickHouseError):
+    """ClickHouse cannot delete rows that it was told to. Some may be gone."""
 
 
 class EmbeddedClickHouseError(ClickHouseError):

@@ -10,6 +10,7 @@ from headwater_ingest.journal import Journal, JournalStatus
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.shared_state import SharedState
 from headwater_ingest.storage import Storage
+from headwater_ingest.telemetry.accounts import PENDING, Account
 from headwater_ingest.telemetry.state import (
     JournalState,
     NodeState,
@@ -54,6 +55,19 @@ class Node:
         return state, judge_readiness(
             state, degraded_after_seconds=self.degraded_after_seconds
         )
+
+    def read_accounts(self) -> list[Account]:
+        """Return what has become of the events of each site."""
+        found = self.journal.accounts()
+        names = {site.id: site.domain for site in self.shared.sites.sites}
+        events = {
+            **found.events,
+            **{(site, PENDING, ""): rows for site, rows in found.pending.items()},
+        }
+        return [
+            Account(names.get(site, str(site)), account, reason, number)
+            for (site, account, reason), number in events.items()
+        ]
 
     async def report(self) -> None:
         """Log every change of readiness until the stop, which logs its own steps."""

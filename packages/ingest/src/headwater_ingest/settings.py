@@ -62,6 +62,11 @@ def _seconds(meaning: str, *, ge: float = 0, le: float = 3600) -> Meta:
     return Meta(description=meaning, ge=ge, le=le, extra=expected)
 
 
+def _share(meaning: str) -> Meta:
+    expected = {"expected": "a number from 0 to 1"}
+    return Meta(description=meaning, ge=0, le=1, extra=expected)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an operator can choose."""
 
@@ -198,12 +203,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1024**2,
         ),
     ] = 2 * 1024**3
+    window_events: Annotated[
+        int,
+        _whole(
+            "Most event ids that are remembered for 24 hours, so that a repeat is a "
+            "duplicate. Each takes about 25 bytes of memory and 20 on disk.",
+            ge=1000,
+            le=20_000_000,
+        ),
+    ] = 20_000_000
     block_rows: Annotated[
         int, _whole("Most rows in one INSERT.", ge=1, le=1_000_000)
     ] = 20_000
     block_seconds: Annotated[
         float, _seconds("Longest time that a row waits for its block to fill.", ge=0.01)
     ] = 1.0
+    dead_letter_run: Annotated[
+        int,
+        _whole(
+            "Most rows that ClickHouse may refuse one after the other before the "
+            "writer stops, since it is not the rows then that are at fault.",
+            ge=1,
+        ),
+    ] = 100
+    dead_letter_share: Annotated[
+        float,
+        _share(
+            "Most rows of a block that may be refused, as a part of it; "
+            "`dead_letter_run` may be whatever the block."
+        ),
+    ] = 0.05
+    archive_days: Annotated[
+        int,
+        _whole(
+            "Days for which every accepted row is kept in the archive, compressed "
+            "files in the data directory; 0 is no archive.",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 0
+    archive_max_bytes: Annotated[
+        int,
+        _whole(
+            "Room for the archive. When it is used up, the oldest files are deleted.",
+            ge=1024**2,
+        ),
+    ] = 10 * 1024**3
     degraded_after_seconds: Annotated[
         float,
         _seconds(
@@ -263,6 +308,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def clickhouse_dir(self) -> Path:
         """Where the embedded ClickHouse lives."""
         return self.data_dir / "clickhouse"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where the archive is, if there is one."""
+        return self.data_dir / "archive"
 
     @property
     def is_embedded(self) -> bool:

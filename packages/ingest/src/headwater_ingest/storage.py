@@ -63,8 +63,8 @@ class Storage:
     def clickhouse_up(self) -> bool:
         """Whether ClickHouse answered when it was last asked or written to."""
         is_dead = self._server is not None and not self._server.alive
-        takes_blocks = _kind_of(self._writer.status) in (None, FailureKind.REJECTED)
-        return self._problem is None and not is_dead and takes_blocks
+        is_reached = _kind_of(self._writer.status) is not FailureKind.TRANSIENT
+        return self._problem is None and not is_dead and is_reached
 
     @property
     def clickhouse_restarts(self) -> int:
@@ -77,8 +77,9 @@ class Storage:
         status = self._writer.status
         return WriterState(
             up=self._writer.is_up or self._is_starting(),
-            is_rejected=_kind_of(status) is FailureKind.REJECTED,
+            held_by=_kind_of(status),
             rows_written=status.rows_written,
+            rows_dead=status.rows_dead,
             blocks_written=status.blocks_written,
             insert_seconds=status.insert_seconds,
             failures=dict(self._failures),
@@ -236,6 +237,10 @@ def _writer_settings(settings: Settings, url: ClickHouseUrl) -> WriterSettings:
         clickhouse_url=url.with_password(),
         block_rows=settings.block_rows,
         block_age_ms=round(settings.block_seconds * 1000),
+        dead_letter_run=settings.dead_letter_run,
+        dead_letter_share=settings.dead_letter_share,
+        archive_days=settings.archive_days,
+        archive_max_bytes=settings.archive_max_bytes,
     )
 
 

@@ -36,6 +36,7 @@ FULL = SiteRecord(
     revenue_goals={"Purchase": "EUR"},
     allowed_props=("plan", "author"),
     time_zone="Europe/Berlin",
+    retention_days=90,
     kept_in="/etc/sites.toml",
     removed=True,
     version=1_795_341_600_123,

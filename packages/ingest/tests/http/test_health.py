@@ -130,7 +130,10 @@ def test_every_reason_fails_one_check(reason: Blocked | Degraded, node: Node) ->
         Degraded.SCHEMA_PENDING: replace(HEALTHY, schema_ready=False),
         Degraded.WRITER_DOWN: replace(HEALTHY, writer=WriterState()),
         Degraded.BLOCK_REJECTED: replace(
-            HEALTHY, writer=WriterState(up=True, is_rejected=True)
+            HEALTHY, writer=WriterState(up=True, held_by="rejected")
+        ),
+        Degraded.WRITES_REFUSED: replace(
+            HEALTHY, writer=WriterState(up=True, held_by="fatal")
         ),
         Degraded.BACKLOG_OLD: replace(
             HEALTHY, journal=replace(journal, oldest_pending_seconds=61)

@@ -12,6 +12,7 @@ from headwater_ingest.errors import (
     JournalDamagedError,
     JournalError,
     JournalFullError,
+    JournalShareError,
     JournalUnwritableError,
 )
 
@@ -29,6 +30,7 @@ BATCH = {
     "error,code,retry_after",
     [
         (JournalFullError("no room: bring ClickHouse back"), "journal_full", "5"),
+        (JournalShareError("no room: bring ClickHouse back"), "journal_full", "5"),
         (JournalUnwritableError(f"{PATH} cannot be written"), "journal_full", "5"),
         (JournalDamagedError(f"{PATH} is damaged"), "journal_full", "5"),
         (JournalError(f"{PATH} is haunted"), "journal_full", "5"),

@@ -1,6 +1,7 @@
 """The journal through its public seam: what it takes, what not, what it answers."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
-from headwater_ingest.errors import JournalClosedError, JournalFullError
+from headwater_ingest.errors import (
+    JournalClosedError,
+    JournalFullError,
+    JournalShareError,
+)
 from headwater_ingest.journal import (
     Committed,
     Entry,
@@ -61,14 +66,40 @@ def test_what_was_appended_is_there_after_reopening(
         assert drain() == ids
 
 
-def test_the_uuid_stays_with_the_file(tmp_path: Path) -> None:
+def test_every_start_takes_a_new_uuid(tmp_path: Path) -> None:
+    """A copy that is started would otherwise give other rows the same tokens."""
     seen = set()
-    for _ in range(2):
+    for _ in range(3):
         with closing(Journal.open(tmp_path, max_bytes=1 << 20)) as journal:
             seen.add(journal.uuid)
 
-    assert len(seen) == 1
-    assert UUID(seen.pop()).version == 4
+    assert len(seen) == 3
+
+
+def test_a_copy_gives_its_new_rows_other_tokens(
+    tmp_path: Path, make_entry: MakeEntry, append: Append
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    with closing(Journal.open(original, max_bytes=1 << 20)) as journal:
+        append(journal, make_entry(2))
+        with closing(JournalReader(original)) as reader:
+            frozen = reader.next_block(1000, 0)
+    shutil.copytree(original, copy)
+
+    tokens = []
+    for directory in (original, copy):
+        with closing(Journal.open(directory, max_bytes=1 << 20)) as journal:
+            append(journal, make_entry(3))
+        with closing(JournalReader(directory)) as reader:
+            assert reader.next_block(1000, 0) == frozen, "these rows are the same"
+            assert frozen
+            reader.checkpoint(frozen)
+            block = reader.next_block(1000, 0)
+            assert block
+            tokens.append(block.token)
+
+    assert [each.rpartition("/")[2] for each in tokens] == ["3-5", "3-5"]
+    assert len(set(tokens)) == 2
 
 
 def test_the_directory_is_made(tmp_path: Path) -> None:
@@ -317,6 +348,49 @@ def test_a_full_journal_refuses_until_rows_are_gone(
         drain()
         wait_until(lambda: not journal.status().full)
         assert append(journal, refused) == [Committed()]
+
+
+def test_above_half_of_the_room_no_site_gets_more_than_its_share(
+    tmp_path: Path,
+    make_entry: MakeEntry,
+    append: Append,
+    drain: Drain,
+    wait_until: WaitUntil,
+) -> None:
+    greedy = [make_entry(1, padding=100_000) for _ in range(8)]
+    modest = [replace(make_entry(1), site_id=8) for _ in range(2)]
+    with closing(Journal.open(tmp_path, max_bytes=1_000_000)) as journal:
+        journal.divide_among(lambda: 2)
+        for entry in greedy[:5]:
+            append(journal, entry)
+        append(journal, modest[0])
+
+        with pytest.raises(JournalShareError, match="share of this site"):
+            append(journal, greedy[5])
+
+        assert append(journal, modest[1]) == [Committed()]
+        assert not journal.status().full
+    with closing(Journal.open(tmp_path, max_bytes=1_000_000)) as journal:
+        with pytest.raises(JournalShareError):
+            append(journal, greedy[6])
+        drain()
+        wait_until(lambda: journal.status().rows_pending == 0)
+        for entry in greedy[5:]:
+            assert append(journal, entry) == [Committed()]
+
+
+def test_a_site_that_is_alone_has_all_the_room(
+    tmp_path: Path, make_entry: MakeEntry, append: Append
+) -> None:
+    with closing(Journal.open(tmp_path, max_bytes=1_000_000)) as journal:
+        journal.divide_among(lambda: 1)
+        for _ in range(10):
+            append(journal, make_entry(1, padding=100_000))
+
+        assert journal.status().full
+        with pytest.raises(JournalFullError) as caught:
+            append(journal, make_entry(1))
+        assert not isinstance(caught.value, JournalShareError)
 
 
 def test_entries_that_wait_count_towards_the_limit(

@@ -31,6 +31,8 @@ from headwater_ingest.journal import (
     Repeated,
     StoredAnswer,
 )
+from headwater_ingest.journal.accounts import Fate
+from headwater_ingest.journal.peek import peek
 from headwater_ingest.rows import Rows, decode_rows, encode_rows
 from headwater_schema.batch import BatchResult
 
@@ -188,6 +190,17 @@ class JournalMachine(RuleBasedStateMachine):
         status = self.runner.run(self.journal.refresh())
         assert status.rows_pending == len(self.model.rows) - len(self.written)
         assert (status.oldest_pending_at_ms is None) == (status.rows_pending == 0)
+
+    @invariant()
+    def the_accounts_close(self) -> None:
+        found = peek(self.directories[-1])
+        assert found
+        assert found.accounts
+        assert found.accounts.imbalances() == {}
+        assert found.accounts.pending[1] == len(self.model.rows) - len(self.written)
+        assert found.accounts.total(1, Fate.WRITTEN) == len(self.written)
+        for key, events in self.model.counts.items():
+            assert found.accounts.events[key] == events
 
     @invariant()
     def the_window_knows_what_was_taken(self) -> None:

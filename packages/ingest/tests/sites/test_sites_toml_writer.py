@@ -44,6 +44,7 @@ RECORDS = st.builds(
     revenue_goals=st.dictionaries(NAMES, st.sampled_from(["EUR", "USD"]), max_size=3),
     allowed_props=unique(NAMES, 3),
     time_zone=st.sampled_from(["UTC", "Europe/Berlin"]),
+    retention_days=st.none() | st.integers(1, 36_500),
 )
 
 

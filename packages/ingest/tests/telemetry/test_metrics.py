@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from headwater_ingest.telemetry.accounts import Account
 from headwater_ingest.telemetry.definitions import READ, TOLD, reference_page
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import (
@@ -125,4 +126,34 @@ def test_the_reference_in_the_docs_is_current() -> None:
         "write it anew: .venv/bin/python -c"
         " 'from headwater_ingest.telemetry.definitions import *;"
         ' print(reference_page(), end="")\' > docs/reference/metrics.md'
+    )
+
+
+def test_accounts_are_told_by_site() -> None:
+    metrics = Metrics("1.2.3")
+    metrics.read_accounts_from(
+        lambda: [
+            Account("shop.example", "accepted", "", 5),
+            Account("shop.example", "dropped", "bot", 2),
+            Account("77", "written", "", 4),
+        ]
+    )
+
+    text = metrics.render().decode()
+
+    accepted = 'site="shop.example",outcome="accepted",reason=""'
+    dropped = 'site="shop.example",outcome="dropped",reason="bot"'
+    for labels, value in ((accepted, 5), (dropped, 2)):
+        assert _has(text, f"headwater_site_events_total{{{labels}}}", value)
+    assert _has(text, 'headwater_site_rows{site="77",state="written"}', 4)
+
+
+def _has(text: str, series: str, value: float) -> bool:
+    name, labels = series.rstrip("}").split("{")
+    wanted = set(labels.split(","))
+    return any(
+        line.startswith(f"{name}{{")
+        and set(line[len(name) + 1 :].split("}")[0].split(",")) == wanted
+        and float(line.rsplit(" ", 1)[1]) == value
+        for line in text.splitlines()
     )

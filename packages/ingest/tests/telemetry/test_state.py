@@ -73,8 +73,12 @@ def test_a_node_that_must_not_get_traffic_is_not_ready(
         (replace(HEALTHY, salt_is_local=True), Degraded.LOCAL_SALT),
         (replace(HEALTHY, writer=WriterState(up=False)), Degraded.WRITER_DOWN),
         (
-            replace(HEALTHY, writer=WriterState(up=True, is_rejected=True)),
+            replace(HEALTHY, writer=WriterState(up=True, held_by="rejected")),
             Degraded.BLOCK_REJECTED,
+        ),
+        (
+            replace(HEALTHY, writer=WriterState(up=True, held_by="fatal")),
+            Degraded.WRITES_REFUSED,
         ),
         (
             replace(HEALTHY, journal=replace(JOURNAL, oldest_pending_seconds=60)),

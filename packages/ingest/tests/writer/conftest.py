@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,8 +19,9 @@ from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.journal import Count, Entry, Journal, JournalReader
 from headwater_ingest.rows import Rows, encode_rows
+from headwater_ingest.writer.bisect import Sink
 from headwater_ingest.writer.control import Control
-from headwater_ingest.writer.loop import Sink, WriterLoop
+from headwater_ingest.writer.loop import WriterLoop
 from headwater_ingest.writer.progress import Progress
 from headwater_schema.batch import BatchResult
 
@@ -71,12 +73,13 @@ def fill(journal: Journal) -> Callable[..., list[UUID]]:
         rows: int = 10,
         times: Sequence[int] = (),
         counts: tuple[Count, ...] = (),
+        constants: Mapping[str, object] = MappingProxyType({}),
     ) -> list[UUID]:
         ids: list[UUID] = []
 
         async def append() -> None:
             for _ in range(batches):
-                entry = _make_entry([uuid4() for _ in range(rows)], times)
+                entry = _make_entry([uuid4() for _ in range(rows)], times, constants)
                 entry = msgspec.structs.replace(entry, counts=counts)
                 ids.extend(_split(entry.event_ids))
                 await journal.append(entry)
@@ -87,12 +90,14 @@ def fill(journal: Journal) -> Callable[..., list[UUID]]:
     return fill
 
 
-def _make_entry(ids: list[UUID], times: Sequence[int]) -> Entry:
+def _make_entry(
+    ids: list[UUID], times: Sequence[int], constants: Mapping[str, object]
+) -> Entry:
     joined = b"".join(each.bytes for each in ids)
     at = list(times) or [NOW_MS + index for index in range(len(ids))]
     rows = Rows(
         ids,
-        {"site_id": 7, "received_at": NOW_MS, "name": "pageview"},
+        {"site_id": 7, "received_at": NOW_MS, "name": "pageview", **constants},
         {"timestamp": at, "distinct_id": [f"user {each.hex[:6]}" for each in ids]},
     )
     return Entry(

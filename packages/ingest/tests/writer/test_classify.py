@@ -6,6 +6,7 @@ from clickhouse_driver import errors
 
 from headwater_ingest.clickhouse.client import Client
 from headwater_ingest.errors import (
+    ArchiveUnwritableError,
     ClickHouseRefusedError,
     ClickHouseTooOldError,
     ClickHouseUnreachableError,
@@ -13,6 +14,8 @@ from headwater_ingest.errors import (
     JournalDamagedError,
     JournalLockedError,
     JournalUnwritableError,
+    SchemaNewerError,
+    TooManyDeadLettersError,
 )
 from headwater_ingest.writer import classify as classify_module
 from headwater_ingest.writer.classify import MAX_MESSAGE_CHARS, FailureKind, classify
@@ -46,6 +49,7 @@ def server_error(code: int, message: str = "DB::Exception: no") -> Exception:
         ClickHouseRefusedError(202, "too many queries"),
         JournalUnwritableError("full"),
         JournalLockedError("in use"),
+        ArchiveUnwritableError("full"),
     ],
     ids=repr,
 )
@@ -62,6 +66,8 @@ def test_what_passes_is_transient(error: Exception) -> None:
         server_error(395),
         server_error(407),
         server_error(469),
+        server_error(691),
+        TooManyDeadLettersError("no", "too many"),
         errors.TypeMismatchError("Type mismatch in VALUES section"),
         errors.TooLargeStringSize("FixedString(2)"),
         struct.error("argument out of range"),
@@ -81,6 +87,9 @@ def test_what_is_wrong_with_the_rows_is_rejected(error: Exception) -> None:
     "error",
     [
         server_error(16),
+        server_error(1234567),
+        server_error(395, "DB::Exception: no: while pushing to view headwater.mine"),
+        SchemaNewerError("newer"),
         server_error(60),
         server_error(81),
         server_error(497),
@@ -108,15 +117,33 @@ def test_an_error_without_a_message_is_named() -> None:
     assert classify(MemoryError()).message == "MemoryError"
 
 
+def test_the_values_that_clickhouse_quotes_are_not_repeated() -> None:
+    text = "DB::Exception: Constraint `c` is violated. Column values: name = 'secret'"
+
+    assert "secret" not in classify(server_error(469, text)).message
+
+
 def test_no_code_is_in_two_lists() -> None:
-    assert not (
-        classify_module._TRANSIENT_CODES.keys() & classify_module._FATAL_CODES.keys()
+    transient, rejected, fatal = (
+        set(codes)
+        for codes in (
+            classify_module._TRANSIENT_CODES,
+            classify_module._REJECTED_CODES,
+            classify_module._FATAL_CODES,
+        )
     )
+
+    assert transient & rejected == {252}  # which the text tells apart
+    assert not fatal & (transient | rejected)
 
 
 @pytest.mark.clickhouse
 def test_the_codes_mean_what_the_server_means(client: Client) -> None:
-    ours = classify_module._TRANSIENT_CODES | classify_module._FATAL_CODES
+    ours = (
+        classify_module._TRANSIENT_CODES
+        | classify_module._REJECTED_CODES
+        | classify_module._FATAL_CODES
+    )
 
     theirs = client.execute(
         "SELECT number, errorCodeToName(toInt32(number)) FROM numbers(1100)"

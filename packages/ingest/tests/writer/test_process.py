@@ -91,7 +91,7 @@ def test_rows_are_written_while_it_runs(
     asyncio.run(run())
 
     assert sorted(stored_ids(client)) == sorted(ids)
-    assert journal.status().rows_pending == 0
+    asyncio.run(until(lambda: journal.status().rows_pending == 0))  # a look later
     assert statuses[-1].rows_written == len(ids)
 
 
@@ -305,3 +305,21 @@ def test_signals_leave_it_to_the_service_when_to_end(
 
     assert bare.wait(DEADLINE_S) == 0
     assert sorted(stored_ids(client)) == sorted(ids)
+
+
+def test_tables_of_a_newer_release_are_left_alone_until_they_are_ours_again(
+    tmp_path: Path, url: ClickHouseUrl, client: Client, fill: Fill
+) -> None:
+    ids = fill(2)
+    newer = "INSERT INTO schema_migrations (name, checksum, topology) VALUES"
+    client.execute(newer, [("9999_later", "x", "single")])
+
+    async def run() -> None:
+        async with running(tmp_path, url) as writer:
+            await until(lambda: error_kind(writer) == "fatal")
+            assert stored_ids(client) == []
+        client.execute("TRUNCATE TABLE schema_migrations")
+        async with running(tmp_path, url) as writer:
+            await until(lambda: writer.status.rows_written == len(ids))
+
+    asyncio.run(run())

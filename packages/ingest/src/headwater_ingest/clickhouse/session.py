@@ -24,8 +24,14 @@ _ANSWER_S = 10.0
 
 
 @contextmanager
-def open_session(url: ClickHouseUrl) -> Iterator[Client]:
+def open_session(
+    url: ClickHouseUrl, *, timeout_s: float = _ANSWER_S
+) -> Iterator[Client]:
     """Connect for a few queries.
+
+    Args:
+        url: Where and as whom.
+        timeout_s: Longest silence of the server during a query.
 
     Raises:
         ClickHouseUnreachableError: It is away, or went away; a write may have happened.
@@ -34,7 +40,7 @@ def open_session(url: ClickHouseUrl) -> Iterator[Client]:
         QueryRefusedError: It refused a query.
     """
     try:
-        with connect(url, connect_timeout_s=_CONNECT_S, timeout_s=_ANSWER_S) as client:
+        with connect(url, connect_timeout_s=_CONNECT_S, timeout_s=timeout_s) as client:
             yield client
     except CONNECTION_ERRORS as error:
         raise unreachable(url, error) from error

@@ -24,7 +24,11 @@ _CHECKS: dict[str, tuple[Blocked | Degraded, ...]] = {
     "sessions": (Degraded.LOCAL_SESSIONS,),
     "clickhouse": (Degraded.CLICKHOUSE_AWAY,),
     "schema": (Degraded.SCHEMA_PENDING,),
-    "writer": (Degraded.WRITER_DOWN, Degraded.BLOCK_REJECTED),
+    "writer": (
+        Degraded.WRITER_DOWN,
+        Degraded.BLOCK_REJECTED,
+        Degraded.WRITES_REFUSED,
+    ),
     "backlog": (Degraded.BACKLOG_OLD,),
     "data_files": (Degraded.DATA_FILE_BROKEN,),
 }

@@ -6,7 +6,7 @@ before it returns (`synchronous=FULL`). Two processes use it: the service append
 writer freezes blocks and deletes what is in ClickHouse.
 
     meta                       one row
-        uuid                     random, new with every file; part of every token
+        uuid                     random, new at every start of the service
         next_row, next_byte      the numbers go on here when `chunks` is empty
     chunks                     the rows, one chunk per group commit
         first_row   PK           rows are numbered from 1; no number is ever used twice
@@ -15,6 +15,8 @@ writer freezes blocks and deletes what is in ClickHouse.
         at_ms                    when it was taken
         counts                   MessagePack: [[site, outcome, reason, events], ...], of
                                  the minute of `at_ms`; empty or NULL without any
+        sites                    MessagePack: [[site, rows, bytes], ...]; NULL in chunks
+                                 of earlier formats
         body                     MessagePack: [blob, ...], each made by `encode_rows`;
                                  empty without rows. Last, for it may be long, and what
                                  comes after it is read by way of all its pages
@@ -23,6 +25,13 @@ writer freezes blocks and deletes what is in ClickHouse.
         last_row                 of its last chunk
         token                    `<uuid>/<first row>-<last row>`, the same until it is
                                  written, whatever happens
+    accounts                   what has become of events; see `accounts.py`
+    verdicts                   what has become of the INSERTs of the block in hand
+        token       PK           of an INSERT that was refused
+        error                    why its only row is dead; NULL: it was cut in two
+        at_ms                    when
+    dead_letters               rows that ClickHouse refuses; see `dead_letters.py`
+    replays                    what a replay has begun to send; see there too
     seen                       the duplicate window, one row per group commit
         seq         PK
         at_ms                    when it was taken
@@ -34,6 +43,11 @@ writer freezes blocks and deletes what is in ClickHouse.
 Chunks are contiguous, so the first and the last one tell how much is pending. All
 tables grow at the end and shrink at the start: which kind of ids clients send makes no
 difference to the pages that a commit writes.
+
+A copy of the file, or one from a backup, gives the numbers that follow to other rows
+than the original does. Under one uuid both would make the same tokens, and ClickHouse
+would drop what comes second. So each start takes a new uuid; blocks that were frozen
+before keep their tokens, under which they hold the same rows everywhere.
 """
 
 import os
@@ -49,13 +63,13 @@ from headwater_ingest.errors import (
     JournalError,
     JournalUnwritableError,
 )
+from headwater_ingest.journal.connection import Connect, Connection, connect_sqlite
 
 FILE_NAME: Final = "journal.db"
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _APPLICATION_ID: Final = int.from_bytes(b"HWJ1")
 _PAGE_BYTES: Final = 16_384
-_BUSY_S: Final = 30.0
 
 # Pages of WAL from which on a commit also copies them into the database. The writer's
 # process does it first, so that hardly anything is left for a commit that somebody
@@ -67,7 +81,8 @@ _TABLES: Final = """
 CREATE TABLE meta (uuid TEXT, next_row INTEGER, next_byte INTEGER);
 CREATE TABLE chunks (
     first_row INTEGER PRIMARY KEY, row_count INTEGER,
-    first_byte INTEGER, byte_count INTEGER, at_ms INTEGER, counts BLOB, body BLOB
+    first_byte INTEGER, byte_count INTEGER, at_ms INTEGER, counts BLOB, sites BLOB,
+    body BLOB
 );
 CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0;
 CREATE TABLE blocks (first_row INTEGER PRIMARY KEY, last_row INTEGER, token TEXT);
@@ -76,12 +91,29 @@ CREATE TABLE seen (
     event_ids BLOB, batch_ids BLOB, answers BLOB
 );
 """
+_DEAD_LETTER_TABLES: Final = """
+CREATE TABLE verdicts (token TEXT PRIMARY KEY, error TEXT, at_ms INTEGER);
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT, event_id BLOB, name TEXT,
+    distinct_id TEXT, error TEXT, at_ms INTEGER, row BLOB
+);
+CREATE TABLE replays (token TEXT PRIMARY KEY, dead_letters BLOB, rows BLOB);
+"""
+_ACCOUNT_TABLES: Final = """
+CREATE TABLE accounts (
+    site_id TEXT, account TEXT, reason TEXT, events INTEGER,
+    PRIMARY KEY (site_id, account, reason)
+) WITHOUT ROWID
+"""
 
 _UPGRADES: Final = {
     1: """
 ALTER TABLE chunks ADD COLUMN counts BLOB;
 CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0
-"""
+""",
+    2: "ALTER TABLE chunks ADD COLUMN sites BLOB;"
+    + _DEAD_LETTER_TABLES
+    + _ACCOUNT_TABLES,
 }
 """What makes a file of each earlier format one of the next."""
 
@@ -89,8 +121,14 @@ CREATE INDEX chunks_without_rows ON chunks (first_row) WHERE byte_count = 0
 _DAMAGED: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def open_for_service(directory: Path) -> sqlite3.Connection:
+def open_for_service(
+    directory: Path, *, connect: Connect = connect_sqlite
+) -> Connection:
     """Open the journal of a directory for appending; make it when there is none.
+
+    Args:
+        directory: Where it is.
+        connect: Opens the file.
 
     Raises:
         JournalDamagedError: If the file is no journal that this version can read.
@@ -99,14 +137,20 @@ def open_for_service(directory: Path) -> sqlite3.Connection:
     path = directory / FILE_NAME
     _refuse_lost_head(path)
     is_new = not path.exists()
-    connection = _connect(path, SERVICE_CHECKPOINT_PAGES)
+    connection = _open(path, connect, is_owner=True)
     if is_new:
         _sync_directory(directory)
     return connection
 
 
-def open_for_writer(directory: Path) -> sqlite3.Connection:
+def open_for_writer(
+    directory: Path, *, connect: Connect = connect_sqlite
+) -> Connection:
     """Open the journal that the service has made.
+
+    Args:
+        directory: Where it is.
+        connect: Opens the file.
 
     Raises:
         JournalDamagedError: If the file is no journal that this version can read.
@@ -115,11 +159,11 @@ def open_for_writer(directory: Path) -> sqlite3.Connection:
     path = directory / FILE_NAME
     if not path.exists():
         raise JournalUnwritableError(f"there is no journal in {directory}")
-    return _connect(path, WRITER_CHECKPOINT_PAGES)
+    return _open(path, connect, is_owner=False)
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """Commit what is done inside, or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -146,16 +190,13 @@ def explain(error: sqlite3.Error, path: Path) -> JournalError:
     )
 
 
-def _connect(path: Path, checkpoint_pages: int) -> sqlite3.Connection:
+def _open(path: Path, connect: Connect, *, is_owner: bool) -> Connection:
     try:
-        # The connection moves to the commit thread once, after it is opened.
-        connection = sqlite3.connect(
-            path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-        )
+        connection = connect(path)
     except sqlite3.Error as error:
         raise explain(error, path) from error
     try:
-        _prepare(connection, path, checkpoint_pages)
+        _prepare(connection, path, is_owner=is_owner)
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from error
@@ -165,12 +206,13 @@ def _connect(path: Path, checkpoint_pages: int) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, checkpoint_pages: int) -> None:
+def _prepare(connection: Connection, path: Path, *, is_owner: bool) -> None:
+    pages = SERVICE_CHECKPOINT_PAGES if is_owner else WRITER_CHECKPOINT_PAGES
     _check_format(connection, path)
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS keeps data in the drive's cache
-    connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise JournalUnwritableError(
@@ -182,9 +224,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, checkpoint_pages: int) 
         _upgrade_tables(connection)
         # Opening must find out that nothing can be written, not the first request.
         connection.execute("UPDATE meta SET next_row = next_row")
+        if is_owner:
+            connection.execute("UPDATE meta SET uuid = ?", (str(uuid.uuid4()),))
 
 
-def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+def _check_format(connection: Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -200,17 +244,17 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
+def _create_tables(connection: Connection) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         return
-    for statement in _TABLES.split(";"):
+    for statement in (_TABLES + _DEAD_LETTER_TABLES + _ACCOUNT_TABLES).split(";"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("INSERT INTO meta VALUES (?, 1, 0)", (str(uuid.uuid4()),))
 
 
-def _upgrade_tables(connection: sqlite3.Connection) -> None:
+def _upgrade_tables(connection: Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for earlier in range(version, FORMAT):
         for statement in _UPGRADES[earlier].split(";"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from headwater_ingest.journal.accounts import encode_holdings
 from headwater_ingest.journal.answers import count_as_duplicates
 from headwater_ingest.journal.counts import (
     Tally,
@@ -44,6 +45,7 @@ class Group:
         event_ids: The ids of these rows.
         answers: For each batch that was taken, what a repeat of it must be told.
         counts: What became of events.
+        sites: For each site, how many of the rows it has and how long they are.
     """
 
     blobs: list[bytes] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Group:
     event_ids: set[bytes] = field(default_factory=set)
     answers: dict[bytes, StoredAnswer] = field(default_factory=dict)
     counts: Tally = field(default_factory=Counter)
+    sites: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -64,6 +67,10 @@ class Group:
     def encode_counts(self) -> bytes:
         """Return the counts of the chunk; empty without any."""
         return encode_tally(self.counts)
+
+    def encode_sites(self) -> bytes:
+        """Return whose rows the chunk holds."""
+        return encode_holdings(self.sites)
 
     def encode_answers(self) -> bytes:
         """Return the answers in the order of their batch ids."""
@@ -93,7 +100,7 @@ class GroupBuilder:
     def add(self, entry: Entry) -> Receipt:
         """Take what is new in an entry, and say what that is."""
         if not entry.batch_id:
-            self._take_rows(entry.rows, entry.row_count)
+            self._take_rows(entry.site_id, entry.rows, count=entry.row_count)
             self._count(entry)
             return _COMMITTED
         stored = self._find_answer(entry.batch_id)
@@ -121,13 +128,16 @@ class GroupBuilder:
         self, entry: Entry, ids: set[bytes], *, rows: bytes, answer: bytes
     ) -> None:
         if ids:
-            self._take_rows(rows, len(ids))
+            self._take_rows(entry.site_id, rows, count=len(ids))
             self.group.event_ids |= ids
         self.group.answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
 
-    def _take_rows(self, rows: bytes, count: int) -> None:
-        self.group.blobs.append(rows)
-        self.group.row_count += count
+    def _take_rows(self, site_id: int, rows: bytes, *, count: int) -> None:
+        group = self.group
+        group.blobs.append(rows)
+        group.row_count += count
+        held_rows, held_bytes = group.sites.get(site_id, (0, 0))
+        group.sites[site_id] = held_rows + count, held_bytes + len(rows)
 
     def _count(self, entry: Entry) -> None:
         # A loop, since the update of a Counter costs ten times as much.

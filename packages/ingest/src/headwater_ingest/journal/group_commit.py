@@ -23,7 +23,7 @@ import structlog
 
 from headwater_ingest.clock import Clock
 from headwater_ingest.errors import JournalError
-from headwater_ingest.journal.counts import Count, CountBuffer
+from headwater_ingest.journal.counts import Count, CountBuffer, Tally
 from headwater_ingest.journal.database import explain
 from headwater_ingest.journal.entry import Entry, Receipt
 from headwater_ingest.journal.group import GroupBuilder
@@ -34,6 +34,7 @@ MAX_GROUP_BYTES: Final = 8 * 1024 * 1024
 
 _TICK_S: Final = 0.2  # age of what is shown as pending when nothing is committed
 _PROBE_S: Final = 1.0
+_FATES_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 _T = TypeVar("_T")
@@ -66,6 +67,7 @@ class CommitThread:
 
     Attributes:
         backlog: What was pending after the last commit, or a tick ago.
+        fates: What had become of rows a second ago.
         problem: Why the disk refuses; None while it does not.
         waiting_bytes: What waits in the queue; the loop's.
     """
@@ -82,7 +84,9 @@ class CommitThread:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._is_stopping = False
         self._probe_at = 0.0
+        self._fates_at = 0.0
         self.backlog: Backlog = store.read_backlog()
+        self.fates: Tally = store.read_fates()
         self.problem: JournalError | None = None
         self.waiting_bytes = 0
 
@@ -194,6 +198,9 @@ class CommitThread:
         """See how much is pending and, after a refusal, whether the disk is back."""
         try:
             self.backlog = self._store.read_backlog()
+            if time.monotonic() >= self._fates_at:
+                self.fates = self._store.read_fates()
+                self._fates_at = time.monotonic() + _FATES_S
             if self.problem is not None and time.monotonic() >= self._probe_at:
                 self._store.probe()
                 self._note_success()

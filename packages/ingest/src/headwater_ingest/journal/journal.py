@@ -6,7 +6,8 @@ memory.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,21 +15,24 @@ from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.errors import (
     JournalClosedError,
     JournalFullError,
+    JournalShareError,
     JournalUnwritableError,
 )
+from headwater_ingest.journal.accounts import Accounts
+from headwater_ingest.journal.connection import Connect, connect_sqlite
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.database import FILE_NAME, explain, open_for_service
 from headwater_ingest.journal.entry import Entry, JournalStatus, Receipt, StoredAnswer
 from headwater_ingest.journal.group_commit import CommitThread, OnCommit
-from headwater_ingest.journal.lock import FileLock
+from headwater_ingest.journal.lock import SERVICE_LOCK, FileLock
 from headwater_ingest.journal.store import Store
 from headwater_ingest.journal.window import DuplicateWindow
+from headwater_schema.outcomes import Outcome
 
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-WINDOW_EVENTS: Final = 2_000_000
+WINDOW_EVENTS: Final = 20_000_000
 WINDOW_MS: Final = 24 * 3600 * 1000
 
-_LOCK_NAME: Final = "journal.lock"
 _CLOSE_S: Final = 30.0
 
 
@@ -48,12 +52,15 @@ class Journal:
         self._lock = lock
         self._commits = commits
         self._window = store.window
+        self._shares = store.shares
+        self._outcomes = store.outcomes
+        self._count_sites: Callable[[], int] = lambda: 0
         self._max_bytes = max_bytes
         self._is_closed = False
         self.uuid: Final = store.read_uuid()
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913  # its parts, each named
         cls,
         directory: Path,
         *,
@@ -61,6 +68,7 @@ class Journal:
         window_events: int = WINDOW_EVENTS,
         clock: Clock | None = None,
         on_commit: OnCommit = _ignore_commit,
+        connect: Connect = connect_sqlite,
     ) -> "Journal":
         """Open the journal of a directory, or make both.
 
@@ -70,6 +78,7 @@ class Journal:
             window_events: Most event ids that the duplicate window keeps.
             clock: Milliseconds since 1970; by default one that never steps back.
             on_commit: Is told of each group commit, in the commit thread.
+            connect: Opens its file.
 
         Raises:
             JournalLockedError: If another process has it open.
@@ -78,18 +87,26 @@ class Journal:
         """
         _make(directory)
         path = directory / FILE_NAME
-        lock = FileLock(directory / _LOCK_NAME)
+        lock = FileLock(directory / SERVICE_LOCK)
         try:
-            store = _open_store(path, window_events)
+            store = _open_store(path, window_events, connect)
             commits = CommitThread(
                 store, path=path, clock=clock or start_clock(), on_commit=on_commit
             )
             journal = cls(lock, commits, store, max_bytes=max_bytes)
         except BaseException:
-            lock.release()
+            lock.close()
             raise
         commits.start()
         return journal
+
+    def divide_among(self, count_sites: Callable[[], int]) -> None:
+        """Keep some room for sites that hold nothing yet.
+
+        Args:
+            count_sites: Says how many sites there are.
+        """
+        self._count_sites = count_sites
 
     async def append(self, entry: Entry) -> Receipt:
         """Put an entry on disk.
@@ -102,10 +119,11 @@ class Journal:
 
         Raises:
             JournalFullError: If there is no room; nothing was taken.
+            JournalShareError: If there is none for this site; nothing was taken.
             JournalUnwritableError: If the disk refuses.
             JournalClosedError: If the journal is closing; nothing was taken.
         """
-        self._admit()
+        self._admit(entry)
         return await self._commits.append(entry)
 
     def seen_batch(self, batch_id: bytes) -> bool:
@@ -157,6 +175,18 @@ class Journal:
             window_from_ms=self._window.from_ms,
         )
 
+    def accounts(self) -> Accounts:
+        """Return what has become of events by now, and of rows by a second ago."""
+        # One step each, and therefore whole, whatever the commit thread does.
+        outcomes, fates = Counter(dict(self._outcomes)), self._commits.fates
+        pending: Counter[int] = Counter()
+        for (site_id, outcome, _), events in outcomes.items():
+            if outcome == Outcome.ACCEPTED:
+                pending[site_id] += events
+        for (site_id, _, _), events in fates.items():
+            pending[site_id] -= events
+        return Accounts(outcomes + fates, pending)
+
     async def refresh(self) -> JournalStatus:
         """Return how the journal is now, after looking into the file.
 
@@ -182,23 +212,37 @@ class Journal:
                 "the disk does not finish the last commit: what was acknowledged is "
                 "safe, the process can be killed"
             )
-        self._lock.release()
+        self._lock.close()
 
     def _refuse_closed(self) -> None:
         if self._is_closed:
             raise JournalClosedError("the journal is closing: send to another node")
 
-    def _admit(self) -> None:
+    def _admit(self, entry: Entry) -> None:
         self._refuse_closed()
         if self._commits.problem is not None:
             raise JournalUnwritableError(str(self._commits.problem))
         waiting = self._commits.waiting_bytes
         if waiting >= MAX_WAITING_BYTES:
             raise JournalFullError("too much waits for the disk: try again in a second")
-        if self._commits.backlog.bytes + waiting >= self._max_bytes:
+        used = self._commits.backlog.bytes + waiting
+        if used >= self._max_bytes:
             raise JournalFullError(
                 f"the journal holds {self._max_bytes} bytes that are not in ClickHouse "
                 "yet: bring ClickHouse back, or raise HEADWATER_JOURNAL_MAX_BYTES"
+            )
+        if used >= self._max_bytes // 2:
+            self._admit_site(entry.site_id)
+
+    def _admit_site(self, site_id: int) -> None:
+        share = self._shares.fair_share(
+            site_id, room=self._max_bytes, known_sites=self._count_sites()
+        )
+        if self._shares.held_by(site_id) >= share:
+            raise JournalShareError(
+                f"the journal is more than half full, and {share} bytes of it, the "
+                "share of this site, are used up: bring ClickHouse back, or raise "
+                "HEADWATER_JOURNAL_MAX_BYTES"
             )
 
 
@@ -212,9 +256,9 @@ def _make(directory: Path) -> None:
         ) from error
 
 
-def _open_store(path: Path, window_events: int) -> Store:
+def _open_store(path: Path, window_events: int, connect: Connect) -> Store:
     window = DuplicateWindow(max_events=window_events, max_age_ms=WINDOW_MS)
-    connection = open_for_service(path.parent)
+    connection = open_for_service(path.parent, connect=connect)
     try:
         return Store(connection, window)
     except sqlite3.Error as error:

@@ -3,8 +3,12 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from headwater_ingest.errors import JournalLockedError, JournalUnwritableError
+
+SERVICE_LOCK: Final = "journal.lock"
+WRITER_LOCK: Final = "writer.lock"
 
 
 class FileLock:
@@ -33,7 +37,7 @@ class FileLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let the lock go. The file stays: removing it would let two in."""
         os.close(self._fd)
 

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headwater_ingest.journal.database import FILE_NAME, explain
+from headwater_ingest.journal.accounts import Accounts, read_accounts
+from headwater_ingest.journal.database import FILE_NAME, FORMAT, explain
 from headwater_ingest.journal.entry import ID_BYTES, StoredAnswer, split_ids
 from headwater_ingest.journal.store import decode_answers
 
@@ -17,9 +18,14 @@ _PENDING = """
     FROM chunks WHERE byte_count > 0
 """
 _WINDOW = "SELECT coalesce(sum(length(event_ids)), 0), min(at_ms) FROM seen"
+_FILE = """
+    SELECT uuid, (SELECT token FROM blocks ORDER BY first_row LIMIT 1),
+        page_count * page_size, freelist_count * page_size
+    FROM meta, pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalPeek:
     """What a journal holds.
 
@@ -29,6 +35,12 @@ class JournalPeek:
         oldest_pending_at_ms: When the oldest of them was taken; None without any.
         window_events: Event ids in the duplicate window.
         window_from_ms: Since when there are any; None while it is empty.
+        accounts: What has become of events; None before the service has upgraded a
+            file of an earlier format.
+        uuid: What tokens of new blocks begin with.
+        block: Token of the block in hand; None without any.
+        file_bytes: Length of the database, without the log beside it.
+        free_bytes: What of it is free, and is used again.
     """
 
     rows_pending: int
@@ -36,6 +48,11 @@ class JournalPeek:
     oldest_pending_at_ms: int | None
     window_events: int
     window_from_ms: int | None
+    accounts: Accounts | None
+    uuid: str
+    block: str | None
+    file_bytes: int
+    free_bytes: int
 
 
 def peek(directory: Path) -> JournalPeek | None:
@@ -47,13 +64,46 @@ def peek(directory: Path) -> JournalPeek | None:
     path = directory / FILE_NAME
     if not path.exists():
         return None
+    with open_for_reading(path) as connection:
+        connection.execute("BEGIN")  # all of it at one moment
+        rows, size, oldest_at_ms = connection.execute(_PENDING).fetchone()
+        id_bytes, from_ms = connection.execute(_WINDOW).fetchone()
+        uuid, block, file_bytes, free_bytes = connection.execute(_FILE).fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        accounts = read_accounts(connection) if version == FORMAT else None
+    return JournalPeek(
+        rows_pending=rows,
+        bytes_pending=size,
+        oldest_pending_at_ms=oldest_at_ms,
+        window_events=id_bytes // ID_BYTES,
+        window_from_ms=from_ms,
+        accounts=accounts,
+        uuid=uuid,
+        block=block,
+        file_bytes=file_bytes,
+        free_bytes=free_bytes,
+    )
+
+
+@contextmanager
+def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file of a journal, which stays as it is.
+
+    Raises:
+        JournalError: If it cannot be read, also inside.
+    """
+    # Without a log nobody uses the file, and nothing needs to be written beside it: the
+    # files that SQLite would make there could keep the service from its own journal.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    how = "mode=ro" if has_log else "immutable=1"
+    uri = f"{path.resolve().as_uri()}?{how}"
     try:
-        with closing(_open(path)) as connection:
-            rows, size, oldest_at_ms = connection.execute(_PENDING).fetchone()
-            id_bytes, from_ms = connection.execute(_WINDOW).fetchone()
+        with closing(
+            sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None)
+        ) as connection:
+            yield connection
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    return JournalPeek(rows, size, oldest_at_ms, id_bytes // ID_BYTES, from_ms)
 
 
 def peek_events(directory: Path, ids: Collection[bytes]) -> set[bytes]:
@@ -86,17 +136,5 @@ def _read_seen(directory: Path, columns: str) -> Iterator[tuple[bytes, ...]]:
     if not path.exists():
         return
     query = f"SELECT {columns} FROM seen ORDER BY seq"  # noqa: S608 - our own words
-    try:
-        with closing(_open(path)) as connection:
-            yield from connection.execute(query)
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # Without a log nobody uses the file, and nothing needs to be written beside it: the
-    # files that SQLite would make there could keep the service from its own journal.
-    has_log = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if has_log else "immutable=1"
-    uri = f"{path.resolve().as_uri()}?{how}"
-    return sqlite3.connect(uri, uri=True, timeout=_WAIT_S)
+    with open_for_reading(path) as connection:
+        yield from connection.execute(query)

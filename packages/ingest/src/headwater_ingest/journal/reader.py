@@ -8,6 +8,7 @@ same token.
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ import msgspec
 
 from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.errors import JournalDamagedError
+from headwater_ingest.journal.accounts import settle_chunks
+from headwater_ingest.journal.connection import Connect, connect_sqlite
 from headwater_ingest.journal.counts import Tally, decode_counts, tally
 from headwater_ingest.journal.database import (
     FILE_NAME,
@@ -23,12 +26,13 @@ from headwater_ingest.journal.database import (
     open_for_writer,
     transaction,
 )
-from headwater_ingest.journal.lock import FileLock
+from headwater_ingest.journal.dead_letters import DeadLetter, bury, tally_sites
+from headwater_ingest.journal.lock import WRITER_LOCK, FileLock
+from headwater_ingest.journal.verdicts import Verdict, add_verdict, read_verdicts
 
 MAX_BLOCK_BYTES: Final = 64 * 1024 * 1024
 """Bodies in one block, unless a single chunk is larger."""
 
-_LOCK_NAME: Final = "writer.lock"
 _MINUTE_MS: Final = 60_000
 
 _decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -68,12 +72,19 @@ class _Pending:
 class JournalReader:
     """The only reader of a journal that freezes and deletes. For one thread."""
 
-    def __init__(self, directory: Path, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock | None = None,
+        connect: Connect = connect_sqlite,
+    ) -> None:
         """Open the journal that the service has made.
 
         Args:
             directory: The data directory.
             clock: Milliseconds since 1970.
+            connect: Opens its file.
 
         Raises:
             JournalLockedError: If another reader has it.
@@ -82,11 +93,11 @@ class JournalReader:
         """
         self._path = directory / FILE_NAME
         self._clock = clock or start_clock()
-        self._lock = FileLock(directory / _LOCK_NAME)
+        self._lock = FileLock(directory / WRITER_LOCK)
         try:
-            self._connection = open_for_writer(directory)
+            self._connection = open_for_writer(directory, connect=connect)
         except BaseException:
-            self._lock.release()
+            self._lock.close()
             raise
 
     def next_block(self, max_rows: int, max_age_ms: int) -> Block | None:
@@ -151,8 +162,42 @@ class JournalReader:
             raise self._damaged(block, error) from error
         return minutes
 
-    def checkpoint(self, block: Block) -> None:
-        """Let a block go that is in ClickHouse. Doing it twice does no harm.
+    def read_verdicts(self) -> dict[str, Verdict]:
+        """Return what became of the INSERTs of the block in hand that were refused.
+
+        Raises:
+            JournalError: If the file cannot be read.
+        """
+        try:
+            return read_verdicts(self._connection)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def add_verdict(self, token: str, error: str | None) -> Verdict:
+        """Put on disk that an INSERT is cut in two, or that its only row is dead.
+
+        Args:
+            token: The token of the INSERT, which is not sent again.
+            error: Why the row is dead; None for a cut.
+
+        Raises:
+            JournalError: If the disk refuses; the INSERT is then sent again.
+        """
+        verdict = Verdict(error, self._clock())
+        try:
+            add_verdict(self._connection, token, verdict)
+        except sqlite3.Error as cause:
+            raise explain(cause, self._path) from cause
+        return verdict
+
+    def checkpoint(self, block: Block, dead: Sequence[DeadLetter] = ()) -> None:
+        """Let a block go whose rows are in ClickHouse, or dead.
+
+        Doing it twice does no harm.
+
+        Args:
+            block: The block.
+            dead: Those of its rows that ClickHouse refuses.
 
         Raises:
             JournalError: If the disk refuses; the block is then sent once more.
@@ -167,19 +212,22 @@ class JournalReader:
                     "ORDER BY first_row DESC LIMIT 1) WHERE next_row <= :last",
                     {"last": block.last_row},
                 )
+                settle_chunks(self._connection, rows, tally_sites(dead))
                 self._connection.execute(
                     "DELETE FROM chunks WHERE first_row BETWEEN ? AND ?", rows
                 )
-                self._connection.execute(
+                known = self._connection.execute(
                     "DELETE FROM blocks WHERE first_row = ?", rows[:1]
                 )
+                if known.rowcount:
+                    bury(self._connection, dead)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
     def close(self) -> None:
         """Close the connection and let the next reader in."""
         self._connection.close()
-        self._lock.release()
+        self._lock.close()
 
     def _damaged(self, block: Block, error: Exception) -> JournalDamagedError:
         return JournalDamagedError(

@@ -6,19 +6,34 @@ as this process can see.
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from headwater_ingest.journal.accounts import (
+    Fate,
+    decode_holdings,
+    read_accounts,
+    read_fates,
+)
+from headwater_ingest.journal.connection import Connection
+from headwater_ingest.journal.counts import Tally
 from headwater_ingest.journal.database import transaction
 from headwater_ingest.journal.entry import StoredAnswer, split_ids
 from headwater_ingest.journal.group import Group
-from headwater_ingest.journal.window import DuplicateWindow
+from headwater_ingest.journal.shares import Shares
+from headwater_ingest.journal.window import DuplicateWindow, SeenRow
 
-_FORGET_AT_ONCE: Final = 256  # rows of `seen` deleted by one commit
+# Rows of `seen` that one commit may delete: twice what it can add, so that a window
+# that is too large shrinks, and no commit takes long.
+_FORGET_IDS: Final = 20_000
+_OLDEST_ROWS: Final = 16  # read ahead
 _PROBE_BYTES: Final = 1024 * 1024
+
+_SEEN: Final = "SELECT seq, at_ms, event_ids, batch_ids, length(answers) FROM seen "
 
 decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
 """Decodes the column `answers` of the table `seen`."""
@@ -40,20 +55,26 @@ class Backlog:
 
 
 class Store:
-    """The tables `chunks` and `seen`, and the window that indexes the latter.
+    """The tables `chunks` and `seen`, and what is kept in memory of them.
 
     Used by one thread at a time; after the start that is the commit thread.
 
     Attributes:
         window: What the table `seen` holds.
+        shares: How much of what is pending belongs to which site.
+        outcomes: What has become of events, all that is accounted for.
     """
 
-    def __init__(self, connection: sqlite3.Connection, window: DuplicateWindow) -> None:
+    def __init__(self, connection: Connection, window: DuplicateWindow) -> None:
         self._connection = connection
         self.window = window
+        self.shares = Shares()
         self._next_row, self._next_byte = self._read_end()
-        self._oldest_seq, self._next_seq = self._read_seqs()
+        self._next_seq = 1
+        self._oldest: list[SeenRow] = []  # of `seen`, read ahead
         self._load_window()
+        self._load_shares()
+        self.outcomes = self._load_outcomes()
 
     def read_uuid(self) -> str:
         """Return the id of the file."""
@@ -79,26 +100,41 @@ class Store:
             "FROM chunks ORDER BY first_row LIMIT 1"
         ).fetchone()
         if first is None:
+            self.shares.release(before=self._next_byte)
             return Backlog(0, 0, None)
         row, byte, at_ms, without_rows = first
+        self.shares.release(before=byte)
         rows = self._next_row - row - without_rows
         return Backlog(rows, self._next_byte - byte, at_ms if rows else None)
 
+    def read_fates(self) -> Tally:
+        """Return what has become of rows that are not pending any more."""
+        return read_fates(self._connection)
+
     def write(self, group: Group, at_ms: int) -> None:
-        """Write a group and sync it, then let the window know."""
+        """Write a group and sync it, then let what is in memory know."""
         body, answers = group.encode_body(), group.encode_answers()
         numbers = 0
+        seen = self._make_seen(group, at_ms, answers) if group.answers else None
+        expired = self._select_expired(seen) if seen else []
+        from_ms = self._find_start(seen, len(expired)) if seen else None
         with transaction(self._connection):
             if body or group.counts:
                 numbers = group.row_count or 1
                 self._insert_chunk(group, at_ms, body)
-            self._insert_seen(group, at_ms, answers)
-            forgotten = self._forget()
+            if seen:
+                self._insert_seen(seen, answers)
+            if expired:
+                self._delete_seen(expired[-1].seq)
         self._next_row += numbers
         self._next_byte += len(body)
-        self._oldest_seq = forgotten
-        if group.answers:
-            self._remember(group, at_ms, answer_bytes=len(answers))
+        self.shares.hold(group.sites, end=self._next_byte)
+        self.outcomes.update(group.counts)
+        if seen:
+            self._next_seq += 1
+            del self._oldest[: len(expired)]
+            self.window.add(seen)
+            self.window.drop(expired, from_ms=from_ms)
 
     def probe(self) -> None:
         """Write something to the disk and sync it, to see whether it can be done."""
@@ -116,20 +152,43 @@ class Store:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._connection.close()
 
-    def _remember(self, group: Group, at_ms: int, *, answer_bytes: int) -> None:
-        self.window.add(
-            self._next_seq,
-            at_ms,
-            event_ids=group.event_ids,
-            batch_ids=group.answers,
-            answer_bytes=answer_bytes,
-        )
-        self._next_seq += 1
+    def _make_seen(self, group: Group, at_ms: int, answers: bytes) -> SeenRow:
+        event_ids, batch_ids = b"".join(group.event_ids), b"".join(group.answers)
+        return SeenRow(self._next_seq, at_ms, event_ids, batch_ids, len(answers))
+
+    def _select_expired(self, fresh: SeenRow) -> list[SeenRow]:
+        return self.window.select_expired(self._iterate_oldest(), fresh=fresh)
+
+    def _iterate_oldest(self) -> Iterator[SeenRow]:
+        """Yield as many of the oldest rows of `seen` as one commit may delete."""
+        ids = index = 0
+        while ids < _FORGET_IDS:
+            if index == len(self._oldest) and not self._read_ahead():
+                return
+            row = self._oldest[index]
+            index += 1
+            ids += max(row.events, 1)
+            yield row
+
+    def _read_ahead(self) -> bool:
+        """Read some more of the oldest rows, and return whether there are any."""
+        after = self._oldest[-1].seq if self._oldest else 0
+        rows = self._connection.execute(
+            f"{_SEEN} WHERE seq > ? ORDER BY seq LIMIT ?", (after, _OLDEST_ROWS)
+        ).fetchall()
+        self._oldest += [SeenRow(*row) for row in rows]
+        return bool(rows)
+
+    def _find_start(self, fresh: SeenRow, dropped: int) -> int:
+        """Return when the oldest row was taken that stays."""
+        if dropped == len(self._oldest) and not self._read_ahead():
+            return fresh.at_ms
+        return self._oldest[dropped].at_ms
 
     def _insert_chunk(self, group: Group, at_ms: int, body: bytes) -> None:
         self._connection.execute(
             "INSERT INTO chunks (first_row, row_count, first_byte, byte_count, at_ms, "
-            "counts, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "counts, sites, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._next_row,
                 group.row_count or 1,
@@ -137,25 +196,19 @@ class Store:
                 len(body),
                 at_ms,
                 group.encode_counts(),
+                group.encode_sites(),
                 body,
             ),
         )
 
-    def _insert_seen(self, group: Group, at_ms: int, answers: bytes) -> None:
-        if group.answers:
-            event_ids, batch_ids = b"".join(group.event_ids), b"".join(group.answers)
-            self._connection.execute(
-                "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
-                (self._next_seq, at_ms, event_ids, batch_ids, answers),
-            )
+    def _insert_seen(self, seen: SeenRow, answers: bytes) -> None:
+        self._connection.execute(
+            "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
+            (seen.seq, seen.at_ms, seen.event_ids, seen.batch_ids, answers),
+        )
 
-    def _forget(self) -> int:
-        """Delete some rows that the window has dropped; return the first that stays."""
-        end = min(self.window.first_seq, self._oldest_seq + _FORGET_AT_ONCE)
-        if end <= self._oldest_seq:
-            return self._oldest_seq
-        self._connection.execute("DELETE FROM seen WHERE seq < ?", (end,))
-        return end
+    def _delete_seen(self, last_seq: int) -> None:
+        self._connection.execute("DELETE FROM seen WHERE seq <= ?", (last_seq,))
 
     def _read_end(self) -> tuple[int, int]:
         # One statement, so one snapshot: a writer may be deleting at this moment.
@@ -166,23 +219,22 @@ class Store:
         ).fetchone()
         return end
 
-    def _read_seqs(self) -> tuple[int, int]:
-        seqs: tuple[int, int] = self._connection.execute(
-            "SELECT coalesce((SELECT min(seq) FROM seen), 1), "
-            "coalesce((SELECT max(seq) FROM seen), 0) + 1"
-        ).fetchone()
-        return seqs
-
     def _load_window(self) -> None:
-        rows: Iterator[tuple[int, int, bytes, bytes, int]] = self._connection.execute(
-            "SELECT seq, at_ms, event_ids, batch_ids, length(answers) "
-            "FROM seen ORDER BY seq"
-        )
-        for seq, at_ms, event_ids, batch_ids, answer_bytes in rows:
-            self.window.add(
-                seq,
-                at_ms,
-                event_ids=split_ids(event_ids),
-                batch_ids=split_ids(batch_ids),
-                answer_bytes=answer_bytes,
-            )
+        for row in self._connection.execute(f"{_SEEN} ORDER BY seq"):
+            seen = SeenRow(*row)
+            self.window.add(seen)
+            self._next_seq = seen.seq + 1
+
+    def _load_shares(self) -> None:
+        for end, sites in self._connection.execute(
+            "SELECT first_byte + byte_count, sites FROM chunks ORDER BY first_row"
+        ):
+            held = {site: (rows, size) for site, rows, size in decode_holdings(sites)}
+            self.shares.hold(held, end=end)
+
+    def _load_outcomes(self) -> Tally:
+        with transaction(self._connection):
+            accounts = read_accounts(self._connection)
+        fates = set(Fate)
+        events = accounts.events.items()
+        return Counter({key: sum_ for key, sum_ in events if key[1] not in fates})

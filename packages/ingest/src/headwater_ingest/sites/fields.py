@@ -87,6 +87,9 @@ FIELDS: Final[Mapping[str, Field]] = {
     "time_zone": Field(
         values.read_time_zone, 'a name such as "Europe/Berlin"', "time_zone"
     ),
+    "retention_days": Field(
+        values.read_whole(1, 36_500), "a whole number from 1 to 36500", "retention_days"
+    ),
 }
 """All fields, in the order in which they are written out."""
 

@@ -53,6 +53,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
         revenue_goals: Currency by event name.
         allowed_props: Names of properties that queries show; none means all.
         time_zone: In which its days are counted.
+        retention_days: For so long its events are kept; None is for ever.
         kept_in: The sites file that is the truth about it; empty: the table is.
         removed: It is no site any more.
         version: Of two records of one id the one with the greater version counts.
@@ -74,6 +75,7 @@ class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
     revenue_goals: dict[str, str] = {}
     allowed_props: tuple[str, ...] = ()
     time_zone: str = UTC_ZONE
+    retention_days: int | None = None
     kept_in: str = ""
     removed: bool = False
     version: int = 0

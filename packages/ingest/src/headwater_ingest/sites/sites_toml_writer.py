@@ -29,6 +29,7 @@ _AS_THEY_ARE: Final = (
     "revenue_goals",
     "allowed_props",
     "time_zone",
+    "retention_days",
 )
 _NEW: Final = SiteRecord(id=0, domain="")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headwater_ingest.telemetry.accounts import ROW_STATES
 from headwater_ingest.telemetry.state import (
     FAILURE_KINDS,
     Blocked,
@@ -222,8 +223,19 @@ READ: tuple[tuple[Definition, _Read], ...] = (
         lambda node, _: node.writer.rows_written,
     ),
     _counter(
+        "headwater_writer_dead_letters_total",
+        "Rows that ClickHouse refused and that were set aside.",
+        lambda node, _: node.writer.rows_dead,
+    ),
+    _gauge(
+        "headwater_writer_held",
+        "1 while the block in hand is not taken, by the kind of the failure.",
+        lambda node, _: {each: node.writer.held_by == each for each in FAILURE_KINDS},
+        {"kind": FAILURE_KINDS},
+    ),
+    _counter(
         "headwater_writer_blocks_total",
-        "Blocks written to ClickHouse; one INSERT each.",
+        "Blocks gone from the journal; one INSERT each, if nothing is refused.",
         lambda node, _: node.writer.blocks_written,
     ),
     _counter(
@@ -293,6 +305,19 @@ READ: tuple[tuple[Definition, _Read], ...] = (
     ),
 )
 
+SITE_EVENTS = Definition(
+    "headwater_site_events_total",
+    "counter",
+    "Events of a site by what became of them, since the journal was made. The site is "
+    "its domain, its number if it is not known any more, 0 for domains that are none.",
+    {"site": [], "outcome": Outcome, "reason": ["", *Reason]},
+)
+SITE_ROWS = Definition(
+    "headwater_site_rows",
+    "gauge",
+    "Accepted events of a site by where their rows are; together all that were.",
+    {"site": [], "state": ROW_STATES},
+)
 BUILD = Definition(
     "headwater_build_info",
     "gauge",
@@ -303,7 +328,8 @@ BUILD = Definition(
 
 def reference_page() -> str:
     """Render ``docs/reference/metrics.md``."""
-    definitions = [*TOLD, *(definition for definition, _ in READ), BUILD]
+    read = [definition for definition, _ in READ]
+    definitions = [*TOLD, *read, SITE_EVENTS, SITE_ROWS, BUILD]
     rows = "".join(
         f"| `{each.name}` | {each.kind} | {_labels(each)} | {each.meaning} |\n"
         for each in definitions

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from headwater_ingest.telemetry import definitions
+from headwater_ingest.telemetry.accounts import ROW_STATES, Account
 from headwater_ingest.telemetry.definitions import Definition
 from headwater_ingest.telemetry.state import NodeState, Readiness
 from headwater_schema.outcomes import ErrorCode, Outcome, Reason
@@ -107,6 +108,10 @@ class Metrics:
         """Name the place where the snapshot is taken whenever metrics are asked for."""
         self._registry.register(_SnapshotCollector(read, self._version))
 
+    def read_accounts_from(self, read: Callable[[], Iterable[Account]]) -> None:
+        """Name the place where accounts are read whenever metrics are asked for."""
+        self._registry.register(_AccountsCollector(read))
+
     def render(self) -> bytes:
         """Return all metrics in the text form of Prometheus."""
         return generate_latest(self._registry)
@@ -154,6 +159,27 @@ class _SnapshotCollector(Collector):
         build = _family(definitions.BUILD)
         build.add_metric([self._version, python_version()], 1)
         yield build
+
+
+class _AccountsCollector(Collector):
+    """Turns the accounts of all sites into metrics."""
+
+    def __init__(self, read: Callable[[], Iterable[Account]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[_Family]:
+        """Return the families without values, so that registration reads nothing."""
+        return [_family(definitions.SITE_EVENTS), _family(definitions.SITE_ROWS)]
+
+    def collect(self) -> Iterable[_Family]:
+        """Return both families with the accounts of one moment."""
+        events, rows = self.describe()
+        for site, account, reason, number in self._read():
+            if account in ROW_STATES:
+                rows.add_metric([site, account], number)
+            else:
+                events.add_metric([site, account, reason], number)
+        return [events, rows]
 
 
 def _outcomes() -> Iterator[tuple[Outcome, Reason | None]]:

@@ -46,7 +46,11 @@ class Degraded(_Explained):
     WRITER_DOWN = "writer_down", "The process that writes to ClickHouse is not running."
     BLOCK_REJECTED = (
         "block_rejected",
-        "ClickHouse rejects a block; it is tried again, and others wait behind it.",
+        "ClickHouse refuses more rows than may be given up; all others wait behind.",
+    )
+    WRITES_REFUSED = (
+        "writes_refused",
+        "ClickHouse takes no rows until somebody acts: schema, rights or a view.",
     )
     BACKLOG_OLD = "backlog_old", "Rows have waited too long for ClickHouse."
     SITES_FILE_BROKEN = (
@@ -95,13 +99,16 @@ class WriterState:
     """The writer at one moment; the totals count from the start of the service.
 
     Attributes:
-        is_rejected: ClickHouse refuses the block in hand, and not for a passing reason.
+        held_by: Why the block in hand is not taken, one of `FAILURE_KINDS`; None while
+            nothing is wrong.
+        rows_dead: Rows that became dead letters.
         failures: INSERTs that failed, by one of `FAILURE_KINDS`.
     """
 
     up: bool = False
-    is_rejected: bool = False
+    held_by: str | None = None
     rows_written: int = 0
+    rows_dead: int = 0
     blocks_written: int = 0
     insert_seconds: float = 0.0
     failures: Mapping[str, int] = field(default_factory=dict)
@@ -179,7 +186,8 @@ def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readi
         Degraded.CLICKHOUSE_AWAY: not state.clickhouse_up,
         Degraded.SCHEMA_PENDING: not state.schema_ready,
         Degraded.WRITER_DOWN: not state.writer.up,
-        Degraded.BLOCK_REJECTED: state.writer.is_rejected,
+        Degraded.BLOCK_REJECTED: state.writer.held_by == "rejected",
+        Degraded.WRITES_REFUSED: state.writer.held_by == "fatal",
         Degraded.BACKLOG_OLD: (
             state.journal.oldest_pending_seconds >= degraded_after_seconds
         ),

@@ -17,9 +17,13 @@ from typing import Final
 
 from msgspec import DecodeError
 
-from headwater_ingest.clickhouse.client import ClickHouseUrl, connect
+from headwater_ingest.archive import DIRECTORY_NAME, ArchiveWriter, Keeping
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.migrate import schema_state
+from headwater_ingest.clock import start_clock
 from headwater_ingest.errors import JournalError
 from headwater_ingest.journal import JournalReader
+from headwater_ingest.writer.bisect import Limits
 from headwater_ingest.writer.classify import classify
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.loop import WriterLoop
@@ -70,7 +74,7 @@ def _write(
     progress: Progress,
 ) -> None:
     url = ClickHouseUrl.parse(settings.clickhouse_url)
-    sink = ClickHouseSink(partial(connect, url), progress.note_insert)
+    sink = ClickHouseSink(partial(_connect, url), progress.note_insert)
     with closing(sink):
         WriterLoop(
             reader,
@@ -79,7 +83,28 @@ def _write(
             progress=progress,
             block_rows=settings.block_rows,
             block_age_ms=settings.block_age_ms,
+            limits=Limits(settings.dead_letter_run, settings.dead_letter_share),
+            archive=_open_archive(settings),
         ).run()
+
+
+def _open_archive(settings: WriterSettings) -> ArchiveWriter | None:
+    if not settings.archive_days:
+        return None
+    directory = Path(settings.directory) / DIRECTORY_NAME
+    keeping = Keeping(settings.archive_days, settings.archive_max_bytes)
+    return ArchiveWriter(directory, keeping, clock_ms=start_clock())
+
+
+def _connect(url: ClickHouseUrl) -> Client:
+    """Connect, unless a newer release has made the tables its own."""
+    client = connect(url)
+    try:
+        schema_state(client, url.database)
+    except BaseException:
+        client.disconnect()
+        raise
+    return client
 
 
 def _open_journal(

@@ -11,7 +11,7 @@ it is sent again, it becomes the same INSERTs with the same tokens.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -47,6 +47,18 @@ class Insert:
     def row_count(self) -> int:
         """How many rows there are."""
         return len(self.columns[0])
+
+    def halves(self) -> "tuple[Insert, Insert]":
+        """Return both halves of two rows or more, with tokens that follow from ours."""
+        middle = self.row_count // 2
+        return (
+            self._part(slice(None, middle), "0"),
+            self._part(slice(middle, None), "1"),
+        )
+
+    def _part(self, rows: slice, name: str) -> "Insert":
+        columns = [column[rows] for column in self.columns]
+        return replace(self, token=f"{self.token}/{name}", columns=columns)
 
 
 def make_inserts(sets: Sequence[Rows], token: str) -> list[Insert]:

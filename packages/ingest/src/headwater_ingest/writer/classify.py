@@ -1,7 +1,9 @@
-"""Decides what a failed INSERT means: wait, give the block up, or stop.
+"""Decides what a failed INSERT means: wait, look for the bad rows, or stop.
 
-The only place that does. Nothing here acts, and nothing is lost by a wrong verdict: the
-block stays frozen in the journal whatever the kind.
+The only place that does, and nothing here acts. Rows may be given up only for an error
+that is known to speak of the rows, and to be raised before any of them is stored: their
+block is then cut and sent in parts under other tokens. So an error that nobody has
+heard of is fatal, which loses nothing.
 """
 
 from enum import StrEnum
@@ -12,11 +14,13 @@ from msgspec import Struct
 
 from headwater_ingest.clickhouse.client import CONNECTION_ERRORS, first_line
 from headwater_ingest.errors import (
+    ArchiveUnwritableError,
     ClickHouseError,
     ClickHouseRefusedError,
     ClickHouseUnreachableError,
     JournalDamagedError,
     JournalError,
+    TooManyDeadLettersError,
 )
 
 MAX_MESSAGE_CHARS: Final = 300
@@ -26,7 +30,7 @@ class FailureKind(StrEnum):
     """What to do about a failure."""
 
     TRANSIENT = "transient"  # it passes: the same block, again and again
-    REJECTED = "rejected"  # these rows will never be taken as they are
+    REJECTED = "rejected"  # some of these rows will never be taken as they are
     FATAL = "fatal"  # no block will be taken until somebody has acted
 
 
@@ -103,6 +107,29 @@ _TRANSIENT_CODES: Final = {
     1019: "QUERY_SLOT_ACQUISITION_TIMEOUT",
     1020: "MEMORY_RESERVATION_ACQUISITION_TIMEOUT",
 }
+_REJECTED_CODES: Final = {
+    6: "CANNOT_PARSE_TEXT",
+    25: "CANNOT_PARSE_ESCAPE_SEQUENCE",
+    26: "CANNOT_PARSE_QUOTED_STRING",
+    27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+    38: "CANNOT_PARSE_DATE",
+    41: "CANNOT_PARSE_DATETIME",
+    53: "TYPE_MISMATCH",
+    69: "ARGUMENT_OUT_OF_BOUND",
+    70: "CANNOT_CONVERT_TYPE",
+    72: "CANNOT_PARSE_NUMBER",
+    117: "INCORRECT_DATA",
+    128: "TOO_LARGE_ARRAY_SIZE",
+    131: "TOO_LARGE_STRING_SIZE",
+    252: "TOO_MANY_PARTS",  # partitions; see below
+    321: "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
+    349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN",
+    376: "CANNOT_PARSE_UUID",
+    395: "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO",
+    407: "DECIMAL_OVERFLOW",
+    469: "VIOLATED_CONSTRAINT",
+    691: "UNKNOWN_ELEMENT_OF_ENUM",
+}
 _FATAL_CODES: Final = {
     16: "NO_SUCH_COLUMN_IN_TABLE",
     47: "UNKNOWN_IDENTIFIER",
@@ -122,6 +149,9 @@ _FATAL_CODES: Final = {
     774: "TABLE_IS_PERMANENTLY_READ_ONLY",
 }
 _TOO_MANY_PARTITIONS: Final = "Too many partitions"  # comes with code 252 as well
+# By then the rows are in the table, under their token. The same INSERT, once the view
+# is mended, brings them into the view and nowhere else.
+_IN_A_VIEW: Final = "while pushing to view"
 
 
 def classify(error: Exception) -> Failure:
@@ -132,10 +162,12 @@ def classify(error: Exception) -> Failure:
 def _find_kind(error: Exception) -> FailureKind:
     if isinstance(error, driver_errors.Error | ClickHouseRefusedError):
         return _judge_code(error.code or 0, str(error))
-    if isinstance(error, ClickHouseUnreachableError):
+    if isinstance(error, ClickHouseUnreachableError | ArchiveUnwritableError):
         return FailureKind.TRANSIENT
     if isinstance(error, JournalDamagedError | ClickHouseError):
         return FailureKind.FATAL
+    if isinstance(error, TooManyDeadLettersError):
+        return FailureKind.REJECTED
     if isinstance(error, (JournalError, MemoryError, *CONNECTION_ERRORS)):
         return FailureKind.TRANSIENT
     # What remains is raised while the rows are decoded and encoded.
@@ -143,15 +175,16 @@ def _find_kind(error: Exception) -> FailureKind:
 
 
 def _judge_code(code: int, message: str) -> FailureKind:
-    if code in _FATAL_CODES:
-        return FailureKind.FATAL
     if code in _TRANSIENT_CODES and _TOO_MANY_PARTITIONS not in message:
         return FailureKind.TRANSIENT
-    return FailureKind.REJECTED
+    if code in _REJECTED_CODES and _IN_A_VIEW not in message:
+        return FailureKind.REJECTED
+    return FailureKind.FATAL
 
 
 def _shorten(error: Exception) -> str:
-    line = " ".join(first_line(error).split())
+    # ClickHouse quotes the values of the row, which no log needs to know.
+    line = " ".join(first_line(error).partition(" Column values:")[0].split())
     code = getattr(error, "code", None)
     named = f"code {code}: {line}" if code else line or type(error).__name__
     return named[:MAX_MESSAGE_CHARS]

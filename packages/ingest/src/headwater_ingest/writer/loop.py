@@ -1,20 +1,23 @@
-"""The writer's loop: block, INSERT, checkpoint, and the same block again if it fails.
+"""The writer's loop: block, INSERT, archive, checkpoint; and again if that fails.
 
 A block leaves the journal only after ClickHouse has confirmed it. A crash anywhere in
 between means that it is sent once more, unchanged and under its token, which ClickHouse
-then knows. Nothing is skipped: what ClickHouse will not take stays at the head of the
-journal, loudly, and the journal goes on taking events until it is full.
+then knows. Rows that ClickHouse will not take become dead letters. If it takes none,
+the block stays at the head of the journal, loudly, and the journal goes on taking
+events until it is full.
 """
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from headwater_ingest.journal import Block
+from headwater_ingest.archive import ArchiveWriter
+from headwater_ingest.journal import Block, DeadLetter, Verdict
 from headwater_ingest.journal.counts import Tally
 from headwater_ingest.rows import decode_rows
-from headwater_ingest.writer.block import Insert, make_counter_insert, make_inserts
+from headwater_ingest.writer.bisect import Bisection, Limits, Sink
+from headwater_ingest.writer.block import make_counter_insert, make_inserts
 from headwater_ingest.writer.classify import FailureKind, classify
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.progress import Progress
@@ -43,16 +46,16 @@ class BlockSource(Protocol):
         """Return what became of events, by minute."""
         ...
 
-    def checkpoint(self, block: Block) -> None:
-        """Let it go."""
+    def read_verdicts(self) -> Mapping[str, Verdict]:
+        """Return what became of its INSERTs that were refused, by token."""
         ...
 
+    def add_verdict(self, token: str, error: str | None) -> Verdict:
+        """Put on disk what becomes of one."""
+        ...
 
-class Sink(Protocol):
-    """Where rows go."""
-
-    def insert(self, insert: Insert) -> None:
-        """Return once the rows are stored; a token that is known stores nothing."""
+    def checkpoint(self, block: Block, dead: Sequence[DeadLetter]) -> None:
+        """Let it go."""
         ...
 
 
@@ -68,6 +71,8 @@ class WriterLoop:
         progress: Progress,
         block_rows: int,
         block_age_ms: int,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+        archive: ArchiveWriter | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Put the loop together.
@@ -79,10 +84,13 @@ class WriterLoop:
             progress: Is told what happens.
             block_rows: Most rows in a block.
             block_age_ms: Age from which on rows do not wait for more.
+            limits: From where on rows are not given up.
+            archive: Where rows are kept besides; None: they are not.
             jitter: From 0 to 1, different each time.
         """
         self._source = source
-        self._sink = sink
+        self._bisection = Bisection(sink, source, limits)
+        self._archive = archive
         self._control = control
         self._progress = progress
         self._block_rows = block_rows
@@ -111,14 +119,18 @@ class WriterLoop:
         block = self._source.next_block(self._block_rows, max_age_ms)
         if block is None:
             return False
-        sets = [decode_rows(blob) for blob in self._source.read(block)]
+        blobs = self._source.read(block)
+        sets = [decode_rows(blob) for blob in blobs]
         inserts = make_inserts(sets, block.token)
         if minutes := self._source.read_counts(block):
             inserts.append(make_counter_insert(minutes, block.token))
-        for insert in inserts:
-            self._sink.insert(insert)
-        self._source.checkpoint(block)
-        self._progress.note_block(sum(len(rows.event_id) for rows in sets))
+        dead = self._bisection.send(inserts)
+        if self._archive is not None and sets:
+            self._archive.append(block.token, blobs, sets)
+        self._source.checkpoint(block, dead)
+        self._bisection.end_block()
+        rows = sum(len(each.event_id) for each in sets)
+        self._progress.note_block(rows - len(dead), dead=len(dead))
         return True
 
     def _wait_for_retry(self, error: Exception) -> None:

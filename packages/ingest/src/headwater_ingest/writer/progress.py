@@ -39,10 +39,16 @@ class Progress:
         self._reported_at = -REPORT_EVERY_S
         self.status = self._reported
 
-    def note_block(self, rows: int) -> None:
-        """Note that a block is in ClickHouse and gone from the journal."""
+    def note_block(self, rows: int, *, dead: int = 0) -> None:
+        """Note that a block is gone from the journal.
+
+        Args:
+            rows: How many of its rows are in ClickHouse.
+            dead: How many are dead letters.
+        """
         self._change(
             rows_written=self.status.rows_written + rows,
+            rows_dead=self.status.rows_dead + dead,
             blocks_written=self.status.blocks_written + 1,
         )
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from headwater_ingest.writer.bisect import DEFAULT_RUN, DEFAULT_SHARE
 from headwater_ingest.writer.classify import Failure
 
 
@@ -25,12 +26,20 @@ class WriterSettings(Struct, frozen=True, kw_only=True):
         clickhouse_url: Where the rows go, with the password.
         block_rows: Most rows in one INSERT.
         block_age_ms: Longest time that a row waits for its block to fill.
+        dead_letter_run: See `Limits`.
+        dead_letter_share: Likewise.
+        archive_days: See `Keeping`; 0 is no archive.
+        archive_max_bytes: Likewise.
     """
 
     directory: str
     clickhouse_url: str
     block_rows: int = 20_000
     block_age_ms: int = 1000
+    dead_letter_run: int = DEFAULT_RUN
+    dead_letter_share: float = DEFAULT_SHARE
+    archive_days: int = 0
+    archive_max_bytes: int = 0
 
 
 class Drain(Struct, frozen=True, kw_only=True):
@@ -52,7 +61,8 @@ class WriterStatus(Struct, frozen=True, kw_only=True):
     Attributes:
         state: `retrying` while a block has failed and is going to be sent again.
         rows_written: Rows that are in ClickHouse and gone from the journal.
-        blocks_written: Blocks of such rows.
+        rows_dead: Rows that are dead letters now.
+        blocks_written: Blocks that are gone from the journal.
         insert_seconds: Time spent in INSERTs, those that failed included.
         failures: Attempts that failed.
         last_error: Why it is retrying; None in any other state.
@@ -60,6 +70,7 @@ class WriterStatus(Struct, frozen=True, kw_only=True):
 
     state: WriterState = "starting"
     rows_written: int = 0
+    rows_dead: int = 0
     blocks_written: int = 0
     insert_seconds: float = 0.0
     failures: int = 0
@@ -70,6 +81,7 @@ class WriterStatus(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             rows_written=self.rows_written + earlier.rows_written,
+            rows_dead=self.rows_dead + earlier.rows_dead,
             blocks_written=self.blocks_written + earlier.blocks_written,
             insert_seconds=self.insert_seconds + earlier.insert_seconds,
             failures=self.failures + earlier.failures,

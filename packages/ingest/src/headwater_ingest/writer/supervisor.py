@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from headwater_ingest.writer.classify import FailureKind
 from headwater_ingest.writer.protocol import (
     Drain,
     WriterSettings,
@@ -169,11 +170,11 @@ def _make_delays() -> Iterator[float]:
 
 
 def _log_change(before: WriterStatus, after: WriterStatus) -> None:
-    if after.last_error not in {None, before.last_error}:
-        _log.warning(
-            "writer retries",
-            kind=after.last_error.kind.value,
-            error=after.last_error.message,
-        )
+    error = after.last_error
+    if error is not None and error != before.last_error:
+        passes = error.kind is FailureKind.TRANSIENT
+        log = _log.warning if passes else _log.error
+        told = "writer retries" if passes else "nothing is written until somebody acts"
+        log(told, kind=error.kind.value, error=error.message)
     elif before.state == "retrying" and after.state == "running":
         _log.info("writer writes again")

@@ -9,6 +9,7 @@
 ``lock``            locked while a server uses the directory; holds its owner's id
 ``server.log``      what ClickHouse has to say, from warnings up; rotated by size
 ``child.log``       what the process printed
+``backups/``        where ``BACKUP ... TO File('name')`` writes
 ==================  ================================================================
 
 Files in ``config.d/`` are ClickHouse's own way to add settings; Headwater has none.
@@ -208,6 +209,7 @@ _CONFIG = """\
     <timezone>UTC</timezone>
     <max_server_memory_usage>{max_memory_bytes}</max_server_memory_usage>
     <mark_cache_size>67108864</mark_cache_size>
+    <backups><allowed_path>{path}/backups/</allowed_path></backups>
 </clickhouse>
 """
 

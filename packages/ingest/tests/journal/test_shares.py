@@ -1,0 +1,67 @@
+"""Who holds how much of the backlog, and how much anybody may hold."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headwater_ingest.journal.shares import STRETCH_BYTES, Shares
+
+CHUNKS = st.lists(
+    st.dictionaries(st.integers(1, 4), st.integers(1, STRETCH_BYTES), max_size=3),
+    max_size=30,
+)
+
+
+def hold(shares: Shares, end: int, **sites: int) -> None:
+    held = {int(name.removeprefix("site")): (1, size) for name, size in sites.items()}
+    shares.hold(held, end=end)
+
+
+def test_what_is_written_is_held_no_more() -> None:
+    shares = Shares()
+    hold(shares, 100, site1=60, site2=40)
+    hold(shares, 101 + STRETCH_BYTES, site1=STRETCH_BYTES + 1)
+
+    assert shares.held_by(1) == 61 + STRETCH_BYTES
+    shares.release(before=100)
+    assert (shares.held_by(1), shares.held_by(2)) == (STRETCH_BYTES + 1, 0)
+    shares.release(before=101 + STRETCH_BYTES)
+    assert shares.held_by(1) == 0
+
+
+@given(chunks=CHUNKS, cut=st.integers(0, 30))
+def test_no_more_than_a_stretch_is_held_that_is_written(
+    chunks: list[dict[int, int]], cut: int
+) -> None:
+    shares, ends, end = Shares(), [0], 0
+    for chunk in chunks:
+        end += sum(chunk.values())
+        ends.append(end)
+        shares.hold({site: (1, size) for site, size in chunk.items()}, end=end)
+    kept: Counter[int] = Counter()
+    for chunk in chunks[cut:]:
+        kept.update(chunk)
+    longest = max((sum(chunk.values()) for chunk in chunks), default=0)
+
+    shares.release(before=ends[min(cut, len(chunks))])
+
+    for site in range(1, 5):
+        surplus = shares.held_by(site) - kept[site]
+        assert 0 <= surplus <= max(STRETCH_BYTES, longest)
+    shares.release(before=end)
+    assert [shares.held_by(site) for site in range(1, 5)] == [0, 0, 0, 0]
+
+
+def test_room_is_divided_among_those_who_hold_something_and_those_who_may_come() -> (
+    None
+):
+    shares = Shares()
+
+    assert shares.fair_share(1, room=1200, known_sites=1) == 1200
+    assert shares.fair_share(1, room=1200, known_sites=9) == 600
+    hold(shares, 100, site1=60, site2=40)
+    assert shares.fair_share(1, room=1200, known_sites=2) == 600
+    assert shares.fair_share(1, room=1200, known_sites=3) == 400
+    assert shares.fair_share(3, room=1200, known_sites=3) == 400
+    assert shares.fair_share(3, room=1200, known_sites=4) == 300
