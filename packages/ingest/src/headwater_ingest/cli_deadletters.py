@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
+from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.cli_options import (
     DRY_RUN,
     SITE,
@@ -38,7 +39,7 @@ _ALL = click.option("--all", "every", is_flag=True, help="All dead letters.")
 _SHOWN = 50
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def deadletters() -> None:
     """Look at rows that ClickHouse refuses, and decide what becomes of them.
 

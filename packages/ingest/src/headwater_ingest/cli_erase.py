@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from headwater_ingest.cli_config import ConfiguredCommand
 from headwater_ingest.cli_options import DRY_RUN, Load, find_site_id, quiet_settings
 from headwater_ingest.clickhouse.people import count_people, find_linked
 from headwater_ingest.clickhouse.session import open_session
@@ -13,7 +14,7 @@ from headwater_ingest.erasure import erase as erase_people
 from headwater_ingest.storage import reach_clickhouse
 
 
-@click.command()
+@click.command(cls=ConfiguredCommand)
 @click.option("--site", metavar="DOMAIN", required=True, help="The site.")
 @click.option("--distinct-id", required=True, help="The person.")
 @click.option("--linked", is_flag=True, help="All other ids of that person, too.")

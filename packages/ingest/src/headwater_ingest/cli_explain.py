@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 import click
 import msgspec
 
+from headwater_ingest.cli_config import ConfiguredCommand
 from headwater_ingest.explain.curl import is_curl, read_curl
 from headwater_ingest.explain.explanation import explain as explain_request
 from headwater_ingest.explain.http_request import (
@@ -28,7 +29,7 @@ Load = Callable[[], LoadedSettings]
 _YEARS: Final = range(1971, 2300)
 
 
-@click.command()
+@click.command(cls=ConfiguredCommand)
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option(
     "--peer",

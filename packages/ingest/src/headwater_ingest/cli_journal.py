@@ -8,6 +8,7 @@ from typing import TextIO
 import click
 import msgspec
 
+from headwater_ingest.cli_config import ConfiguredGroup
 from headwater_ingest.errors import JournalUnwritableError
 from headwater_ingest.journal.accounts import Accounts, Fate
 from headwater_ingest.journal.care import compact as compact_journal
@@ -19,7 +20,7 @@ from headwater_schema.outcomes import Outcome
 Load = Callable[[], LoadedSettings]
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def journal() -> None:
     """Look at the journal in the data directory, and take care of it."""
 

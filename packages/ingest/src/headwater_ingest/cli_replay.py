@@ -8,6 +8,7 @@ from itertools import chain
 import click
 
 from headwater_ingest.archive import list_files, read_rows
+from headwater_ingest.cli_config import ConfiguredCommand
 from headwater_ingest.cli_options import (
     DRY_RUN,
     SITE,
@@ -49,7 +50,7 @@ class _Moment(click.ParamType[datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(cls=ConfiguredCommand)
 @click.option(
     "--from", "start", type=_Moment(), required=True, help="First time of arrival, UTC."
 )
