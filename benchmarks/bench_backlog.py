@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.e2e.support.clickhouse import OwnClickHouse  # noqa: E402
-from tests.e2e.support.processes import Process, Processes, find_children  # noqa: E402
+from tests.e2e.support.processes import INGEST, Processes, find_children  # noqa: E402
 from tests.e2e.support.relay import Relay  # noqa: E402
 from tests.e2e.support.service import KEY, Service  # noqa: E402
 
@@ -50,20 +50,6 @@ def prepare(connection, path, *, is_owner):
 database._prepare = prepare
 sys.exit(cli.run(["serve"]))
 """
-
-
-class LazyService(Service):
-    """The service without fsync in its journal."""
-
-    def launch(self) -> Process:
-        """Starts it instead of the service as it is."""
-        super().launch().kill_family()
-        self.process = self.processes.start(
-            [sys.executable, "-c", NO_FSYNC],
-            name="service",
-            environment=self.environment(),
-        )
-        return self.process
 
 
 def make_body() -> bytes:
@@ -141,7 +127,7 @@ def drain(service: Service) -> float:
 
 
 @contextmanager
-def running(kind: type[Service]) -> Iterator[tuple[Service, Relay]]:
+def running(*command: str) -> Iterator[tuple[Service, Relay]]:
     """Runs ClickHouse, something that can cut it off, and the service."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -149,11 +135,12 @@ def running(kind: type[Service]) -> Iterator[tuple[Service, Relay]]:
         database = OwnClickHouse(processes, directory / "ch").start().make_database()
         try:
             with Relay(database.address) as relay:
-                service = kind(
+                service = Service(
                     processes,
                     directory / "data",
                     database.at(relay.port).url,
                     {"block_seconds": "1"},
+                    command or (INGEST, "serve"),
                 )
                 service.start()
                 yield service, relay
@@ -162,7 +149,7 @@ def running(kind: type[Service]) -> Iterator[tuple[Service, Relay]]:
 
 
 def measure_backlog(rows: int) -> None:
-    with running(Service) as (service, relay):
+    with running() as (service, relay):
         fill(service, 20_000)  # warm
         drain(service)
         relay.cut()
@@ -202,8 +189,11 @@ def wait_for_writer(service: Service) -> None:
 def measure_fsync(rows: int) -> None:
     rates: dict[str, list[float]] = {"fsync": [], "no fsync": []}
     for _ in range(3):
-        for name, kind in (("fsync", Service), ("no fsync", LazyService)):
-            with running(kind) as (service, _):
+        for name, command in (
+            ("fsync", ()),
+            ("no fsync", (sys.executable, "-c", NO_FSYNC)),
+        ):
+            with running(*command) as (service, _):
                 fill(service, 20_000)
                 rates[name].append(fill(service, rows))
     for name, values in rates.items():

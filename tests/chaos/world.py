@@ -17,7 +17,7 @@ from tests.chaos.old import FROZEN_SITE
 from tests.chaos.trap import Trap
 from tests.e2e.support.clickhouse import Database, OwnClickHouse
 from tests.e2e.support.processes import Process, Processes, clean_environment
-from tests.e2e.support.service import KEY, SITE, Service
+from tests.e2e.support.service import KEY, Service
 from tests.e2e.support.waiting import wait_for
 
 from headwater_ingest.journal.accounts import Fate
@@ -45,21 +45,17 @@ class ChaosService(Service):
     trap: Trap
     clock_path: Path
 
-    def launch(self) -> Process:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        sites = f'[[site]]\ndomain = "{SITE}"\nwrite_key = "{KEY}"\n'
-        (self.data_dir / "sites.toml").write_text(sites)
-        self.process = self.processes.start(
-            [sys.executable, "-m", "tests.chaos.serve"],
-            name=f"service-{self.data_dir.name}",
-            environment={
-                **self.environment(),
-                **self.trap.environment,
-                clock.VARIABLE: str(self.clock_path),
-                **self.extra,
-            },
-        )
-        return self.process
+    @property
+    def name(self) -> str:
+        return f"service-{self.data_dir.name}"
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **super().environment(),
+            **self.trap.environment,
+            clock.VARIABLE: str(self.clock_path),
+            **self.extra,
+        }
 
 
 @dataclass(slots=True)
@@ -138,6 +134,7 @@ class World:
             (directory or self.directory) / f"node{next(self._nodes)}",
             clickhouse_url or self.database.url,
             {"block_seconds": "0.05", "drain_seconds": "20", **(settings or {})},
+            (sys.executable, "-m", "tests.chaos.serve"),
         )
         service.extra = dict(extra or {})
         service.trap, service.clock_path = self.trap, self.clock_path

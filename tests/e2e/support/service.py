@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Service:
     Attributes:
         clickhouse_url: As the setting; `embedded` for one of its own.
         settings: Further settings, by their keys.
+        command: How it is started.
         port: Where it listens; once started it stays there over restarts.
     """
 
@@ -57,6 +58,7 @@ class Service:
     data_dir: Path
     clickhouse_url: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = (INGEST, "serve")
     port: int = 0
     process: Process | None = None
 
@@ -74,9 +76,14 @@ class Service:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         (self.data_dir / "sites.toml").write_text(_SITES, "utf-8")
         self.process = self.processes.start(
-            [INGEST, "serve"], name="service", environment=self.environment()
+            self.command, name=self.name, environment=self.environment()
         )
         return self.process
+
+    @property
+    def name(self) -> str:
+        """The name of its log."""
+        return "service"
 
     def environment(self) -> dict[str, str]:
         """Returns the environment that the service is started with."""

@@ -18,6 +18,7 @@ import pytest
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
+from headwater_ingest.errors import ClickHouseUnreachableError
 from headwater_ingest.journal import Count
 from headwater_ingest.journal.dead_letters import open_dead_letters
 from headwater_ingest.writer.progress import Progress
@@ -98,7 +99,10 @@ def test_a_writer_killed_between_the_years_of_a_block_writes_each_row_once(
 
 
 def test_a_clickhouse_killed_again_and_again_has_each_row_once(
-    tmp_path: Path, fill: Fill, write: Write
+    tmp_path: Path,
+    fill: Fill,
+    write: Write,
+    eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
     chance = random.Random(random.random())  # pytest-randomly prints its seed
     server = EmbeddedClickHouse(tmp_path / "clickhouse")
@@ -113,6 +117,7 @@ def test_a_clickhouse_killed_again_and_again_has_each_row_once(
             with closing(sink):
                 write(sink, block_rows=1000, timeout_s=60)
             killer.wait()
+        eventually(lambda: answers(server.url))  # the kill may come after the rows
         with connect(server.url) as client:
             assert sorted(stored_ids(client)) == sorted(ids)
             assert client.execute("SELECT events, pageviews FROM sessions") == [
@@ -126,6 +131,14 @@ def test_a_clickhouse_killed_again_and_again_has_each_row_once(
                 assert sums == [(len(ids),)]
     finally:
         server.stop(timeout_s=0)
+
+
+def answers(url: ClickHouseUrl) -> bool:
+    try:
+        connect(url).disconnect()
+    except ClickHouseUnreachableError:
+        return False
+    return True
 
 
 def kill_later(server: EmbeddedClickHouse, seconds: float) -> subprocess.Popen[bytes]:
