@@ -65,7 +65,8 @@ class DiskSpool:
 
     def keep(self, batches: Sequence[SpooledBatch]) -> Collection[str]:
         """Stores batches, or frees those that are there; see `Spool.keep`."""
-        kept = self._run(lambda file: self._add(file, batches), set())
+        nothing: set[str] = set()
+        kept = self._run(lambda file: self._add(file, batches), nothing)
         return {batch.batch_id for batch in batches} - kept
 
     def take(self, limit: int) -> Sequence[SpooledBatch]:
