@@ -40,7 +40,7 @@ def _checked(name: str) -> str:
 class EventMeta(StructMeta):
     """Gives each class of events the name under which they are captured."""
 
-    def __new__(
+    def __new__(  # noqa: PYI034 - mypy knows no Self in a metaclass
         cls,
         name: str,
         bases: tuple[type, ...],
@@ -48,7 +48,7 @@ class EventMeta(StructMeta):
         *,
         event: str | None = None,
         **options: Any,
-    ) -> "EventMeta":  # noqa: PYI034 - mypy knows no Self in a metaclass
+    ) -> "EventMeta":
         """Makes a class of events.
 
         Raises:
