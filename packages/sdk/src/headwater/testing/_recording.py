@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from headwater import CapturedEvent, Client, ReportedError
+from headwater._default import replace_default
 from headwater.testing._inbox import RecordedEvent
 from headwater.testing._transport import MemoryTransport
 from headwater_schema.values import clean_value
@@ -125,8 +126,12 @@ def record() -> Iterator[RecordedEvents]:
     The default client is another one until the end, and then the one before again.
     """
     events = RecordedEvents()
-    with events.client:
+    former = replace_default(events.client)
+    try:
         yield events
+    finally:
+        replace_default(former)
+        events.client.shutdown()
 
 
 def _holds(properties: Mapping[str, Any], wanted: Mapping[str, object]) -> bool:
