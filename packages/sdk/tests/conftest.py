@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 
 from headwater import (
     CapturedEvent,
@@ -40,7 +41,11 @@ def wait_until(is_true: Callable[[], object]) -> None:
 
 def decode(body: bytes) -> DecodedBatch:
     """Reads a request body as the service does, and finds no fault in it."""
-    batch = decode_batch(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+    if body[:2] == b"\x1f\x8b":
+        body = gzip.decompress(body)
+    elif body[:4] == b"\x28\xb5\x2f\xfd":
+        body = zstandard.decompress(body)
+    batch = decode_batch(body)
     assert not batch.refused
     return batch
 

@@ -232,7 +232,7 @@ def test_ids_of_people_become_text(distinct_id: object, text: str) -> None:
         ({"event": "\0"}, "event has 0 characters"),
         ({"distinct_id": ""}, "distinct_id has 0 characters"),
         ({"distinct_id": "x" * 513}, "distinct_id has 513"),
-        ({"distinct_id": None}, "distinct_id must be text"),
+        ({"distinct_id": None}, "there is no distinct_id"),
         ({"distinct_id": True}, "distinct_id must be text, not bool"),
         ({"distinct_id": 1.5}, "distinct_id must be text"),
         ({"properties": [1]}, "properties must be a mapping, not list"),

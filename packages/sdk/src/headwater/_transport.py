@@ -50,7 +50,8 @@ class AsyncTransport(Protocol):
     """Carries requests to a server for an `AsyncClient`.
 
     What is said of `Transport` holds. An application may run several event loops, one
-    after another: connections of a former one must not be used.
+    after another: connections of a former one must not be used. The exit of the
+    process, when none runs any more, has one of its own.
     """
 
     async def send(self, request: Request) -> Response:
@@ -62,5 +63,5 @@ class AsyncTransport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets go of connections. The transport is not used again."""
+        """Lets go of connections; a later `send` on another loop makes new ones."""
         ...

@@ -1,4 +1,4 @@
-"""The seam to typed events: what `capture` takes in the place of name and properties."""
+"""The seam to typed events: what `capture` takes for a name and properties."""
 
 from collections.abc import Mapping
 from typing import Protocol

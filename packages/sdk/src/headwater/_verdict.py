@@ -9,8 +9,9 @@ from typing import Final
 
 from headwater._retry import parse_retry_after
 from headwater._transport import Response
+from headwater_schema.answers import decode_answer, decode_error
 from headwater_schema.batch import EventResult
-from headwater_schema.codec import MalformedBodyError, decode_answer, decode_error
+from headwater_schema.errors import MalformedBodyError
 
 _RETRYABLE: Final = frozenset({408, 425, 429})
 _SHOWN_CHARS: Final = 200

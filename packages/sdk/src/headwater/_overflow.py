@@ -1,0 +1,22 @@
+"""What `capture` does when the queue is full."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Wait for room; the new event is dropped where none comes in time.
+
+    ::
+
+        Client(key, host, overflow=Block(timeout=0.5))
+
+    Attributes:
+        timeout: Seconds that one `capture` may take.
+    """
+
+    timeout: float
+
+
+Overflow = Literal["drop_oldest", "drop_newest"] | Block
