@@ -17,9 +17,10 @@ import msgspec
 from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
 from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
+from headwater_ingest.http.client_losses import count_client_losses, only_losses
 from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
 from headwater_ingest.http.refusal import RequestRefusedError
-from headwater_ingest.journal.counts import Count
+from headwater_ingest.journal.counts import CLIENT_LOST, Count
 from headwater_ingest.journal.entry import (
     Entry,
     PartlyRepeated,
@@ -148,7 +149,8 @@ class Intake:
         (key,) = window_keys(batch.site_id, [batch.batch_id])
         if self._journal.seen_batch(key):
             return key
-        return _pack(batch, key, self._build(site, batch))
+        losses = count_client_losses(site.id, batch.decoded.envelope)
+        return _pack(batch, key, self._build(site, batch), losses)
 
     def _compare(
         self, request: Request, key: bytes, stored: StoredAnswer | None
@@ -164,7 +166,8 @@ class Intake:
             events = self._count_repeat(stored)
             self._journal.count(Count(site.id, Outcome.DUPLICATE.value, "", events))
             return stored.for_repeat()
-        return _pack(batch, key, self._build(site, batch))
+        # What the first batch under this id has told of losses is counted.
+        return _pack(batch, key, self._build(site, batch), ())
 
     def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
         """Makes rows of what is new in a batch, as far as the site's limits let it."""
@@ -214,10 +217,16 @@ class Intake:
                 self._count_repeat(stored)
                 return stored.for_repeat()
             case PartlyRepeated(answer):
-                counts = _count_result(entry.site_id, _decode_result(answer))
+                counts = (
+                    *_count_result(entry.site_id, _decode_result(answer)),
+                    *only_losses(entry.counts),
+                )
             case _:
                 answer, counts = entry.answer, entry.counts
         for each in counts:
+            if each.outcome == CLIENT_LOST:
+                self._metrics.count_client_losses(each.reason, each.events)
+                continue
             self._metrics.count_events(each.outcome, each.events, each.reason or None)
             if each.outcome == Outcome.ACCEPTED:
                 self._gate.count_accepted(
@@ -260,7 +269,9 @@ def _refuse_for_now(error: JournalError) -> NoReturn:
             _refuse(ErrorCode.JOURNAL_FULL, _DISK_REFUSES, retry_after_s=RETRY_AFTER_S)
 
 
-def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
+def _pack(
+    batch: NativeBatch, key: bytes, built: BuiltBatch, losses: tuple[Count, ...]
+) -> _Prepared:
     entry = Entry(
         site_id=batch.site_id,
         batch_id=key,
@@ -269,7 +280,7 @@ def _pack(batch: NativeBatch, key: bytes, built: BuiltBatch) -> _Prepared:
         row_count=len(built.keys),
         answer=encode_json(built.result),
         ids_digest=built.ids_digest,
-        counts=_count_result(batch.site_id, built.result),
+        counts=_count_result(batch.site_id, built.result) + losses,
     )
     return _Prepared(entry, batch.decoded.refused_properties)
 
