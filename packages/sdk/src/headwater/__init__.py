@@ -54,7 +54,6 @@ from headwater._http import HttpTransport
 from headwater._overflow import Block
 from headwater._reporter import CapturedEvent
 from headwater._results import FlushResult, Stats
-from headwater._signals import deliver_on_sigterm
 from headwater._transport import AsyncTransport, Request, Response, Transport
 from headwater._typed_port import TypedEvent
 from headwater._version import __version__
@@ -62,6 +61,7 @@ from headwater._version import __version__
 if TYPE_CHECKING:
     from headwater._async_client import AsyncClient
     from headwater._async_http import AsyncHttpTransport
+    from headwater._signals import deliver_on_sigterm
     from headwater._typed import Event
 
 __all__ = [
@@ -121,6 +121,7 @@ _ON_DEMAND = {
     "AsyncClient": "headwater._async_client",
     "AsyncHttpTransport": "headwater._async_http",
     "Event": "headwater._typed",
+    "deliver_on_sigterm": "headwater._signals",
 }
 """What not every application uses, and takes longest to import."""
 

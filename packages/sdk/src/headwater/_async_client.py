@@ -1,5 +1,7 @@
 """The client for asyncio."""
 
+from __future__ import annotations
+
 from types import TracebackType
 from typing import Self, Unpack
 

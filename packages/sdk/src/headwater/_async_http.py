@@ -1,5 +1,7 @@
 """The way across the network for `AsyncClient`: HTTP, by httpx."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import TYPE_CHECKING
 
@@ -63,7 +65,7 @@ class AsyncHttpTransport:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
 
-    def _connected(self) -> "httpx.AsyncClient":
+    def _connected(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client = self._httpx.AsyncClient(

@@ -1,5 +1,7 @@
 """The sending task of `AsyncClient`: carries batches to the server, one at a time."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Final
 

@@ -4,6 +4,8 @@ No I/O, no threads, no clock. The order: batches that were taken from the spool,
 those that are frozen, then what is pending.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 

@@ -10,11 +10,13 @@ The body of an attempt::
      "events": [ … ]}        the bytes that were encoded when the events were captured
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
+from msgspec import Struct, structs
 
 from headwater._errors import LossReason
 from headwater._version import SDK_NAME, __version__
@@ -25,8 +27,7 @@ ENVELOPE_BYTES: Final = 768
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenBatch:
+class FrozenBatch(Struct, frozen=True):
     """Events that are sent together under one id, however often it takes.
 
     Attributes:
@@ -40,16 +41,14 @@ class FrozenBatch:
     batch_id: str
     first: int
     events: tuple[bytes, ...]
-    losses: Mapping[LossReason, int] = field(default_factory=dict)
+    losses: Mapping[LossReason, int] = {}
     historical: bool = False
 
-    def halves(
-        self, first_id: str, second_id: str
-    ) -> tuple["FrozenBatch", "FrozenBatch"]:
+    def halves(self, first_id: str, second_id: str) -> tuple[FrozenBatch, FrozenBatch]:
         """Returns two batches with half of the events each."""
         middle = len(self.events) // 2
-        first = replace(self, batch_id=first_id, events=self.events[:middle])
-        second = replace(
+        first = structs.replace(self, batch_id=first_id, events=self.events[:middle])
+        second = structs.replace(
             self,
             batch_id=second_id,
             first=self.first + middle,

@@ -1,5 +1,7 @@
 """The application's last look at an event before it is queued."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final
 

@@ -1,5 +1,7 @@
 """What `Client` and `AsyncClient` have in common: everything that waits for nothing."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
@@ -15,7 +17,6 @@ from headwater._context import Context, ContextStack
 from headwater._driver import Driver
 from headwater._encoder import PersonId, encode_event
 from headwater._errors import BeforeSendError, InvalidEventError, PropertyRefusedError
-from headwater._exceptions import describe_exception
 from headwater._person_properties import PersonProperties
 from headwater._results import Stats
 from headwater._settings import Settings
@@ -153,6 +154,9 @@ class Capturing(PersonProperties):
             return None
         if distinct_id is None and self._get_context().distinct_id is None:
             distinct_id = UNATTRIBUTED
+        # Where nothing goes wrong it is never imported.
+        from headwater._exceptions import describe_exception  # noqa: PLC0415
+
         described = describe_exception(error, handled=handled)
         return self.capture(
             distinct_id, EXCEPTION, {**described, **(properties or {})}, groups=groups

@@ -1,5 +1,7 @@
 """The client: what an application sees of this library."""
 
+from __future__ import annotations
+
 import threading
 from types import TracebackType
 from typing import Final, Self, Unpack

@@ -3,6 +3,8 @@
 Called by whoever sends, never by `capture`.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import zlib
 from collections.abc import Callable

@@ -4,16 +4,18 @@ It is held in a `ContextVar`: each thread and each task has its own, and a task 
 with that of the code that made it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from headwater._encoder import PersonId
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What events get from the block of code that they are captured in.
 
     Attributes:
@@ -23,10 +25,10 @@ class Context:
     """
 
     distinct_id: PersonId | None = None
-    groups: Mapping[str, PersonId] = field(default_factory=dict)
-    properties: Mapping[str, object] = field(default_factory=dict)
+    groups: Mapping[str, PersonId] = {}
+    properties: Mapping[str, object] = {}
 
-    def within(self, outer: "Context") -> "Context":
+    def within(self, outer: Context) -> Context:
         """Returns what holds in a block inside another."""
         return Context(
             outer.distinct_id if self.distinct_id is None else self.distinct_id,

@@ -8,6 +8,8 @@
     headwater.capture("user-1", "order_completed", {"amount": 49.99})
 """
 
+from __future__ import annotations
+
 import threading
 from typing import Any, Unpack
 

@@ -5,8 +5,11 @@ takes events in, asks when a batch is due, carries it to the server and brings b
 verdict.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from headwater._backlog import Backlog
 from headwater._batch import FrozenBatch
@@ -32,8 +35,7 @@ from headwater._verdict import Foreign, Refused, Taken, TryAgain, Verdict
 from headwater_schema.limits import MAX_EVENT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A fault, and the encoded events that it is about."""
 
     error: ReportedError

@@ -4,6 +4,8 @@ All state is in the `Delivery`, whose owner is the lock of this module. The netw
 disk, the application's `on_error` and the log are only touched with the lock free.
 """
 
+from __future__ import annotations
+
 import os
 import random
 import threading
@@ -25,7 +27,7 @@ from headwater._spooling import NOBODYS
 from headwater._transport import Request, Response
 from headwater._verdict import Verdict, judge
 from headwater._version import SDK_NAME, __version__
-from headwater_schema.ids import new_batch_id
+from headwater_schema.new_ids import new_batch_id
 
 _LONGEST_WAIT_S: Final = 3600.0
 _RESTORED_AT_ONCE: Final = 4

@@ -6,6 +6,8 @@ what cannot be stored (NUL, lone surrogates), takes the slow way, in which a val
 without wire form costs that one property.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +17,7 @@ import msgspec
 
 from headwater._errors import InvalidEventError
 from headwater_schema.clock import to_ms
-from headwater_schema.ids import new_event_id
+from headwater_schema.new_ids import new_event_id
 from headwater_schema.limits import MAX_DEPTH, MAX_DISTINCT_ID_CHARS, MAX_NAME_CHARS
 from headwater_schema.values import clean_properties, clean_text
 

@@ -1,5 +1,7 @@
 """Options from the environment, for the default client."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final

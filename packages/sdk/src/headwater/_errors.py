@@ -20,6 +20,8 @@
             └── UndeliveredError      given up: still queued at shutdown
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -16,6 +16,8 @@ outermost call to the place where it was raised. Neither variables nor lines of 
 are taken, and messages without what looks like a secret.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import sysconfig

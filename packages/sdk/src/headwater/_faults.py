@@ -1,5 +1,7 @@
 """What can be wrong with the options of a client: one sentence for each."""
 
+from __future__ import annotations
+
 import math
 import os
 import re
@@ -32,12 +34,12 @@ _SWITCHES: Final = ("historical", "disabled", "strict")
 _HOOKS: Final = ("before_send", "on_error")
 
 
-def of(settings: "Settings") -> list[str]:
+def of(settings: Settings) -> list[str]:
     """Returns all that is wrong."""
     return [*_identity(settings), *_numbers(settings), *_others(settings)]
 
 
-def _identity(settings: "Settings") -> Iterator[str]:
+def _identity(settings: Settings) -> Iterator[str]:
     if settings.disabled is True:
         # Where nothing is sent, as in tests, there may be no key and no host.
         return
@@ -68,7 +70,7 @@ def _is_host(host: object) -> bool:
         return False
 
 
-def _numbers(settings: "Settings") -> Iterator[str]:
+def _numbers(settings: Settings) -> Iterator[str]:
     for name, (low, high) in _COUNTS.items():
         value = getattr(settings, name)
         if type(value) is not int or not low <= value <= high:
@@ -84,7 +86,7 @@ def _is_seconds(value: object) -> bool:
     return type(value) in {int, float} and 0 < value < math.inf  # type: ignore[operator] # a number
 
 
-def _others(settings: "Settings") -> Iterator[str]:
+def _others(settings: Settings) -> Iterator[str]:
     yield from _overflow(settings.overflow)
     yield from _compression(settings.compression)
     for name in _SWITCHES:

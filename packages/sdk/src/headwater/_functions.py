@@ -1,5 +1,7 @@
 """The methods of the default client as functions of this library."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime

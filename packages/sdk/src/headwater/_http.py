@@ -1,5 +1,7 @@
 """The way across the network: HTTP, by httpx."""
 
+from __future__ import annotations
+
 import codecs
 import os
 import time
@@ -79,7 +81,7 @@ class HttpTransport:
             self._client.close()
         self._client = None
 
-    def _connected(self) -> "httpx.Client":
+    def _connected(self) -> httpx.Client:
         if self._client is None or self._pid != os.getpid():
             # After a fork the connection is the parent's; its locks may be held by
             # a thread that does not exist here, so it is dropped, not closed.
@@ -87,7 +89,7 @@ class HttpTransport:
             self._pid = os.getpid()
         return self._client
 
-    def _connect(self) -> "httpx.Client":
+    def _connect(self) -> httpx.Client:
         # httpx imports more when it makes a client, and OpenSSL loads certificates
         # with a lock held: neither survives a fork half done.
         with fork_guard:
@@ -126,7 +128,7 @@ class AnswerBody(bytearray):
         return False
 
 
-def trusted(ca_file: str | None) -> "ssl.SSLContext | bool":
+def trusted(ca_file: str | None) -> ssl.SSLContext | bool:
     """Returns what httpx takes for the certificates to trust."""
     if ca_file is None:
         return True

@@ -4,6 +4,8 @@ A loss is told to the server once: with the next batch that is made. If that bat
 given up, the next one tells.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping
 

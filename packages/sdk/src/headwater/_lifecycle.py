@@ -4,6 +4,8 @@ At exit all senders of the process deliver at the same time, under one deadline.
 child of a fork each begins anew: without the parent's events, locks and connection.
 """
 
+from __future__ import annotations
+
 import atexit
 import logging  # noqa: F401 - before our hooks, see below
 import os

@@ -1,11 +1,13 @@
 """What `capture` does when the queue is full."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Block:
+
+class Block(Struct, frozen=True):
     """Wait for room; the new event is dropped where none comes in time.
 
     ::

@@ -1,5 +1,7 @@
 """The operations on the properties of a person, as events."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Protocol
 

@@ -16,16 +16,18 @@ new event is not taken under either.
 Batches that a spool keeps leave the queue early: they are settled as *spooled*.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from headwater._batch import FrozenBatch
 from headwater._errors import LossReason
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(Struct):
     """What becomes of the events that were queued when it was opened.
 
     Attributes:

@@ -1,5 +1,7 @@
 """Which events of a batch an answer refuses."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from typing import Final
 

@@ -1,12 +1,13 @@
 """What the application is told about its events: in numbers."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from msgspec import Struct
 
 from headwater._errors import LossReason
 
 
-@dataclass(frozen=True, slots=True)
-class FlushResult:
+class FlushResult(Struct, frozen=True):
     """What became of the events that were queued when the call was made.
 
     Attributes:
@@ -24,8 +25,7 @@ class FlushResult:
     spooled: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """What became of the events of a client, so far.
 
     Always `captured + restored == delivered + queued + spooled + sum(lost.values())`.

@@ -1,5 +1,7 @@
 """Secrets out of texts that nobody has looked at, such as messages of exceptions."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

@@ -1,5 +1,7 @@
 """The sending thread of `Client`: carries batches to the server, one at a time."""
 
+from __future__ import annotations
+
 import threading
 import time
 

@@ -1,9 +1,12 @@
 """The options of a client, checked all at once before anything is started."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypedDict
+
+from msgspec import Struct
 
 from headwater import _faults
 from headwater._compression import Compression
@@ -44,8 +47,7 @@ class Options(TypedDict, total=False):
     on_error: OnError | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """The options of a client; `Client` describes each.
 
     Raises:
@@ -72,7 +74,7 @@ class Settings:
     historical: bool = False
     disabled: bool = False
     strict: bool = False
-    super_properties: Mapping[str, object] = field(default_factory=dict)
+    super_properties: Mapping[str, object] = {}
     before_send: BeforeSend | None = None
     on_error: OnError | None = None
 

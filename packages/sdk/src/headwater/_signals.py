@@ -7,6 +7,8 @@ one goes to the handler that was there before, or ends the process::
     SIGTERM ─► handler ─► thread: deliver, 2 s at most ─► SIGTERM ─► former handler
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import threading

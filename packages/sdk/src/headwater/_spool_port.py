@@ -11,13 +11,15 @@ A batch keeps its id for ever, so one that is sent twice, since a process was ki
 between the answer and `done`, is a duplicate to the server.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class SpooledBatch:
+
+class SpooledBatch(Struct, frozen=True):
     """A batch as a spool holds it.
 
     Attributes:

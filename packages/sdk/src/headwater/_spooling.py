@@ -4,6 +4,8 @@ A batch that was put on disk while the server is away, or taken from there, stay
 until it is settled: a process that is killed then costs nothing.
 """
 
+from __future__ import annotations
+
 import sys
 from collections import deque
 from collections.abc import Sequence

@@ -4,21 +4,22 @@ A transport takes a finished request and brings back the answer, whatever it say
 neither retries nor judges. It carries one request at a time.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(Struct, frozen=True):
     """A `POST /ingest-events`, ready to go."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """The answer of a server; the names of the headers are in lower case."""
 
     status: int

@@ -1,5 +1,7 @@
 """The seam to typed events: what `capture` takes for a name and properties."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Protocol
 

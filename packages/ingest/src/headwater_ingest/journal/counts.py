@@ -27,7 +27,7 @@ class Count(NamedTuple):
     Attributes:
         site_id: The site; 0 for a domain that is no site.
         outcome: A member of `Outcome`, or `CLIENT_LOST`.
-        reason: Why, a member of `Reason` or of `ClientLoss`; empty when nothing was wrong.
+        reason: A member of `Reason` or of `ClientLoss`; empty if nothing was wrong.
         events: How many.
     """
 
