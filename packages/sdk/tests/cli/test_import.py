@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.cli import _import, main
+from headwater.cli._checkpoint import CheckpointFile
 from headwater.cli._progress import Progress
 from headwater.cli._records import Line, Position, Record, read_csv, read_ndjson
 from headwater.testing import FakeServer
@@ -133,7 +134,7 @@ def test_file_that_was_replaced_begins_anew(
 ) -> None:
     path = write(tmp_path / "events.ndjson", 20)
     with monkeypatch.context() as patch:
-        patch.setattr(_import.CheckpointFile, "remove", lambda _: None)
+        patch.setattr(CheckpointFile, "remove", lambda _: None)
         assert main(["import", str(path)]) == 0
     path.write_text("".join(event(n) + "\n" for n in range(100, 130)))
     assert main(["import", str(path)]) == 0
