@@ -125,6 +125,7 @@ class ScriptedAnswer:
         cut_at: Break the connection after so many bytes of the body.
         hangs: Answer only when the server is stopped.
         dribbles: Send the body byte by byte until the server is stopped.
+        delay: Seconds to wait before answering, unless the server is stopped.
     """
 
     status: int = 200
@@ -133,6 +134,7 @@ class ScriptedAnswer:
     cut_at: int | None = None
     hangs: bool = False
     dribbles: bool = False
+    delay: float = 0.0
 
 
 def refusal(code: ErrorCode, status: int, **headers: str) -> ScriptedAnswer:
@@ -210,6 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             scripted.released.wait(DEADLINE_S)
             self.close_connection = True
             return
+        if answer.delay:
+            scripted.released.wait(answer.delay)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name.replace("_", "-"), value)

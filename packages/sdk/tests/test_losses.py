@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headwater import Block, LossReason
+from headwater import Block, Client, LossReason
 
 if TYPE_CHECKING:
     from packages.sdk.tests.conftest import (
@@ -100,7 +100,7 @@ def test_block_waits_for_nothing_that_room_would_not_help(
 def test_block_does_not_hold_up_those_who_send(
     make_client: ClientMaker, transport: MemoryTransport
 ) -> None:
-    client = make_client(
+    client: Client = make_client(
         max_queue_size=1,
         overflow=Block(timeout=1000),
         on_error=lambda *_: client.capture("d", "from on_error"),
