@@ -124,11 +124,12 @@ class Delivery:
     def leave_to_spool(self, kept: Sequence[FrozenBatch]) -> None:
         """Takes out of memory what is on disk, but for the batch that goes next.
 
-        That one stays, and is tried until the server answers.
+        That one stays, and is tried until the server answers. So do those that came
+        from the spool, which are few.
         """
         self.backlog.spooling.note_kept(kept)
-        front = self._queue.front
-        self._spool([batch for batch in kept if batch is not front])
+        behind = {batch.batch_id for batch in self._queue.frozen[1:]}
+        self._spool([batch for batch in kept if batch.batch_id in behind])
 
     def restore(self, batches: Sequence[FrozenBatch]) -> None:
         """Takes batches that the spool has handed out; none if it had none."""
