@@ -17,8 +17,8 @@ import msgspec
 
 from headwater._errors import InvalidEventError
 from headwater_schema.clock import to_ms
-from headwater_schema.new_ids import new_event_id
 from headwater_schema.limits import MAX_DEPTH, MAX_DISTINCT_ID_CHARS, MAX_NAME_CHARS
+from headwater_schema.new_ids import new_event_id
 from headwater_schema.values import clean_properties, clean_text
 
 PersonId = str | int | UUID
@@ -34,6 +34,7 @@ _MAX_LEVELS: Final = MAX_DEPTH + 2
 """Deepest nesting of an encoded event: itself, its properties, and what is in one."""
 
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_AS_ARRAYS: Final = bytes.maketrans(b"{}", b"[]")
 _BACKSLASH: Final = b"\\"
 _NUL: Final = b"\\u0000"
 
@@ -119,11 +120,12 @@ def _is_deep(payload: bytes) -> bool:
 
     It is also true where brackets in texts make it look so: that costs some time.
     """
-    brackets = payload.translate(None, _ALL_BUT_BRACKETS)
+    brackets = payload.translate(_AS_ARRAYS, _ALL_BUT_BRACKETS)
     for _ in range(_MAX_LEVELS):
         if not brackets:
             return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        # This takes away one level: what is innermost.
+        brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
 
 
@@ -137,10 +139,18 @@ def _encode_carefully(wire: _WireEvent, refused: dict[str, str]) -> bytes:
     for name in _NESTED:
         inner = wire.properties.get(name)
         if isinstance(inner, Mapping):
-            clean[name], why = clean_properties(inner)
+            clean[name], why = _clean_stated(inner)
             refused.update({f"{name}.{key}": reason for key, reason in why.items()})
     wire.properties = clean
     return _encode(wire)
+
+
+def _clean_stated(
+    stated: Mapping[str, object],
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Cleans what is one level deeper than properties are, to the service too."""
+    clean, refused = clean_properties({name: [stated[name]] for name in stated})
+    return {name: value[0] for name, value in clean.items()}, refused
 
 
 def _checked_statement(properties: Mapping[str, object]) -> dict[str, object]:
