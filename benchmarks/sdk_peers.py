@@ -1,7 +1,7 @@
-"""What this SDK and its peers cost the application, side by side in one run.
+r"""What this SDK and its peers cost the application, side by side in one run.
 
     python3 -m venv .venv-peers
-    .venv-peers/bin/pip install -r benchmarks/requirements-peers.txt \\
+    .venv-peers/bin/pip install -r benchmarks/requirements-peers.txt \
         -e packages/shared-schema -e packages/sdk
     .venv-peers/bin/python benchmarks/sdk_peers.py [PEER ...] [--runs N]
 

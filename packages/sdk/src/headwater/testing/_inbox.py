@@ -90,6 +90,11 @@ class Inbox:
         with self._lock:
             self._script.append(error)
 
+    def recover(self) -> None:
+        """Forgets what was ordered: every request is answered as Headwater does."""
+        with self._lock:
+            self._script.clear()
+
     def take(self, request: Request) -> Response:
         """Answers a request.
 
