@@ -223,7 +223,7 @@ def test_loop_that_is_closed_without_ending_its_tasks_is_left(
 
     async def capture() -> asyncio.Task[None] | None:
         client.capture("d", "e")
-        return client._driver._task
+        return client._driver._runner
 
     task = loop.run_until_complete(capture())
     loop.close()

@@ -53,7 +53,7 @@ class AsyncSender(Driver):
     def _begin(self, delivery: Delivery) -> None:
         super()._begin(delivery)
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._runner: asyncio.Task[None] | None = None
         self._loop: _Loop | None = None
         self._waiters: dict[asyncio.Event, _Loop] = {}
 
@@ -109,13 +109,9 @@ class AsyncSender(Driver):
             )
         sender.shutdown(timeout_s, gives_up=True)
 
-    @property
-    def _is_running(self) -> bool:
-        return self._task is not None
-
     def _is_me(self) -> bool:
         try:
-            return self._task is not None and asyncio.current_task() is self._task
+            return self._runner is not None and asyncio.current_task() is self._runner
         except RuntimeError:
             return False
 
@@ -127,17 +123,17 @@ class AsyncSender(Driver):
             return None
         self._loop = loop
         self._wake = asyncio.Event()
-        self._task = loop.create_task(self._run(), name="headwater-sender")
+        self._runner = loop.create_task(self._run(), name="headwater-sender")
         return None
 
     def _notify(self) -> None:
-        if self._loop is None or self._task is None:
+        if self._loop is None or self._runner is None:
             return
         try:
             self._loop.call_soon_threadsafe(self._wake.set)
         except RuntimeError:
             # The loop was closed without ending its tasks.
-            self._task = None
+            self._runner = None
             self._start()
 
     async def _run(self) -> None:
@@ -146,8 +142,8 @@ class AsyncSender(Driver):
             await self._work()
         finally:
             with self._lock:
-                if self._task is task:
-                    self._task = None
+                if self._runner is task:
+                    self._runner = None
                 self._settled.notify_all()
             self._tell_waiters()
             await self._close_transport()
@@ -222,7 +218,7 @@ class AsyncSender(Driver):
         with self._lock:
             self._is_stopped = True
             self._notify()
-            task = self._task
+            task = self._runner
         await self._let_go_here()
         if task is None:
             await self._close_transport()

@@ -41,6 +41,7 @@ class Backlog:
         self._new_batch_id = new_batch_id
         self._take_untold = take_untold
         self._trigger: Final = settings.batch_trigger
+        self._max_batch_bytes: Final = settings.max_batch_bytes
         policy = RetryPolicy(
             max_retries=settings.max_retries,
             # Who flushes by himself may have set an interval of years.
@@ -72,11 +73,12 @@ class Backlog:
             pending: How many events were pending then.
             size: How many bytes have come since.
         """
-        pending_bytes = self.queue.pending_bytes
+        queue = self.queue
+        most = self._max_batch_bytes
         return (
             pending == 0
-            or pending < self._trigger <= self.queue.pending
-            or pending_bytes - size < self._settings.max_batch_bytes <= pending_bytes
+            or pending < self._trigger <= queue.pending
+            or queue.pending_bytes - size < most <= queue.pending_bytes
         )
 
     def wait_s(self, now: float) -> float | None:

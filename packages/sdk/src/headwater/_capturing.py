@@ -13,11 +13,12 @@ from typing import Final, overload
 from uuid import UUID
 
 from headwater._before_send import apply_before_send
-from headwater._context import Context, ContextStack
+from headwater._context import NO_CONTEXT, Context, ContextStack
 from headwater._driver import Driver
 from headwater._encoder import PersonId, encode_event
 from headwater._errors import BeforeSendError, InvalidEventError, PropertyRefusedError
 from headwater._person_properties import PersonProperties
+from headwater._reporter import read_name
 from headwater._results import Stats
 from headwater._settings import Settings
 from headwater._spool_port import Spool
@@ -107,23 +108,28 @@ class Capturing(PersonProperties):
                 distinct_id, event, properties = _arrange(
                     distinct_id, event, properties
                 )
-            if distinct_id is None:
-                distinct_id = context.distinct_id
-            if context.properties:
-                properties = _merge(context.properties, properties)
-            if context.groups:
-                groups = {**context.groups, **(groups or {})}
+            if context is not NO_CONTEXT:
+                if distinct_id is None:
+                    distinct_id = context.distinct_id
+                if context.properties:
+                    properties = _merge(context.properties, properties)
+                if context.groups:
+                    groups = {**context.groups, **(groups or {})}
+            made_id, payload, refused = encode_event(
+                event,
+                distinct_id,
+                properties,
+                groups=groups,
+                timestamp=timestamp,
+                event_id=event_id,
+                now_ms=time.time_ns() // 1_000_000,
+            )
         except Exception as error:  # noqa: BLE001 - nothing is raised into the application
             self._refuse(error)
             return None
-        return self._put(
-            event,
-            distinct_id,
-            properties,
-            groups=groups,
-            timestamp=timestamp,
-            event_id=event_id,
-        )
+        if refused or self._before_send is not None:
+            return self._look_again(payload, made_id, refused)
+        return made_id if self._driver.put(payload) else None
 
     def capture_exception(
         self,
@@ -269,36 +275,28 @@ class Capturing(PersonProperties):
             return None
         if distinct_id is None:
             distinct_id = self._get_context().distinct_id
-        return self._put(
-            event, distinct_id, properties, groups=None, timestamp=None, event_id=None
-        )
-
-    def _put(  # noqa: PLR0913 - the parts of an event
-        self,
-        event: object,
-        distinct_id: object,
-        properties: object,
-        *,
-        groups: object,
-        timestamp: object,
-        event_id: object,
-    ) -> str | None:
         try:
             made_id, payload, refused = encode_event(
                 event,
                 distinct_id,
                 properties,
-                groups=groups,
-                timestamp=timestamp,
-                event_id=event_id,
+                groups=None,
+                timestamp=None,
+                event_id=None,
                 now_ms=time.time_ns() // 1_000_000,
             )
         except Exception as error:  # noqa: BLE001 - nothing is raised into the application
             self._refuse(error)
             return None
+        return self._look_again(payload, made_id, refused)
+
+    def _look_again(
+        self, payload: bytes, made_id: str, refused: dict[str, str]
+    ) -> str | None:
+        """Tells of refused properties, asks `before_send`, and queues the event."""
         if refused:
-            said = PropertyRefusedError(str(event), refused)
-            self._driver.report_refused(said, payload)
+            name = read_name(payload)
+            self._driver.report_refused(PropertyRefusedError(name, refused), payload)
         if self._before_send is not None:
             try:
                 changed = apply_before_send(self._before_send, payload)

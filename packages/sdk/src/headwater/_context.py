@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Final
 
 from msgspec import Struct
 
@@ -37,11 +38,15 @@ class Context(Struct, frozen=True):
         )
 
 
+NO_CONTEXT: Final = Context()
+
+
 class ContextStack:
     """The contexts of one client."""
 
     def __init__(self, super_properties: Mapping[str, object]) -> None:
-        outermost = Context(properties=dict(super_properties))
+        properties = dict(super_properties)
+        outermost = Context(properties=properties) if properties else NO_CONTEXT
         self._var: ContextVar[Context] = ContextVar(
             "headwater_context", default=outermost
         )

@@ -97,6 +97,12 @@ class Delivery:
             What was lost by it. The event itself is the last of that, or is queued.
         """
         self._ledger.captured += 1
+        is_open = not self.backlog.is_closed and len(event) <= MAX_EVENT_BYTES
+        if is_open and self._queue.append(event, now):
+            return None
+        return self._turn_away(event, now)
+
+    def _turn_away(self, event: bytes, now: float) -> Report:
         if self.backlog.is_closed:
             return self._lose(
                 ClosedError("an event was captured after shutdown(); it is lost"),
@@ -104,7 +110,7 @@ class Delivery:
             )
         if len(event) > MAX_EVENT_BYTES:
             return self._lose(_too_large(event), (event,))
-        return None if self._queue.append(event, now) else self._overflow(event, now)
+        return self._overflow(event, now)
 
     def refuse(self, error: LossError, events: Sequence[bytes] = ()) -> Report:
         """Counts one event that cannot be queued."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
+from time import monotonic
 from typing import Final
 
 from headwater._batch import FrozenBatch
@@ -66,6 +67,8 @@ class Driver:
         self._spool = spool
         self._compress = choose(settings.compression)
         self._block_s = settings.block_s
+        self._trigger = settings.batch_trigger
+        self._max_batch_bytes = settings.max_batch_bytes
         self._begin(delivery or self._new_delivery())
 
     def _begin(self, delivery: Delivery) -> None:
@@ -75,6 +78,8 @@ class Driver:
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
         self._spool_lock = threading.Lock()
+        self._runner: object | None = None
+        """The thread or task that sends, while there is one."""
         self._is_stopped = False
         self._is_reporting = False
         self._is_spool_closed = False
@@ -111,14 +116,20 @@ class Driver:
         if self._pid != _getpid():
             self.reset_after_fork()
         backlog = self._backlog
+        queue = backlog.queue
         with self._lock:
             if self._block_s:
                 self._await_room(event)
-            pending = backlog.queue.pending
-            report = self._delivery.take(event, time.monotonic())
-            if report is None and not self._is_running:
+            pending = queue.pending
+            report = self._delivery.take(event, monotonic())
+            if report is None and self._runner is None:
                 report = self._start()
-            if backlog.has_news_since(pending, len(event)):
+            # Most often this alone says that there are none.
+            if (
+                not pending
+                or queue.pending == self._trigger
+                or queue.pending_bytes >= self._max_batch_bytes
+            ) and backlog.has_news_since(pending, len(event)):
                 self._notify()
         if report is None:
             return True
@@ -183,7 +194,7 @@ class Driver:
 
     @property
     def _is_running(self) -> bool:
-        raise NotImplementedError
+        return self._runner is not None
 
     def _start(self) -> Report | None:
         """Begins to send; the lock is held. Returns what is wrong, if it cannot."""
@@ -247,7 +258,7 @@ class Driver:
         backlog = self._backlog
         if self._is_stopped or self._is_retired:
             return Chore.STOP
-        now = time.monotonic()
+        now = monotonic()
         waits = [backlog.spill_wait_s(now), backlog.wait_s(now)]
         if waits[0] == 0:
             return Chore.SPILL
@@ -284,7 +295,7 @@ class Driver:
         """Draws the consequences of an attempt, and tells of them."""
         with self._lock:
             was_failing = self._backlog.is_failing
-            reports = self._delivery.conclude(batch, verdict, time.monotonic())
+            reports = self._delivery.conclude(batch, verdict, monotonic())
             is_failing = self._backlog.is_failing
             self._is_reporting = True
         if was_failing and not is_failing:

@@ -44,7 +44,7 @@ class Sender(Driver):
     def _begin(self, delivery: Delivery) -> None:
         super()._begin(delivery)
         self._wake = threading.Condition(self._lock)
-        self._thread: threading.Thread | None = None
+        self._runner: threading.Thread | None = None
         self._is_transport_closed = False
 
     def shutdown(self, timeout_s: float, *, gives_up: bool) -> FlushResult:
@@ -62,7 +62,7 @@ class Sender(Driver):
             self._notify()
         self._let_go()
         self._close_ticket(ticket)
-        if self._thread is None:
+        if self._runner is None:
             self._close_transport()
         self._join(deadline)
         return result_of(ticket, timed_out=not is_over)
@@ -71,18 +71,14 @@ class Sender(Driver):
         """Does the last deliveries of the process."""
         self.shutdown(timeout_s, gives_up=True)
 
-    @property
-    def _is_running(self) -> bool:
-        return self._thread is not None
-
     def _is_me(self) -> bool:
-        return self._thread is threading.current_thread()
+        return self._runner is threading.current_thread()
 
     def _notify(self) -> None:
         self._wake.notify()
 
     def _join(self, deadline: float) -> None:
-        thread = self._thread
+        thread = self._runner
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -91,13 +87,13 @@ class Sender(Driver):
             target=self._run, name="headwater-sender", daemon=True
         )
         # A signal handler that captures may have started one since the caller looked.
-        if self._thread is not None:
+        if self._runner is not None:
             return None
-        self._thread = thread
+        self._runner = thread
         try:
             thread.start()
         except RuntimeError as error:
-            self._thread = None
+            self._runner = None
             why = f"cannot start a thread: {error}; the next event tries again"
             return Report(UnavailableError(why), ())
         _lifecycle.watch_process_end()
@@ -109,7 +105,7 @@ class Sender(Driver):
         finally:
             # Whatever has ended the thread: nobody waits for it, and a next one may.
             with self._lock:
-                self._thread = None
+                self._runner = None
                 self._settled.notify_all()
 
     def _work(self) -> None:
