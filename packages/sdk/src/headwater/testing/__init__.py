@@ -13,9 +13,10 @@ and `FakeServer` takes what other processes send.
 from headwater.testing._inbox import Inbox, RecordedEvent
 from headwater.testing._recording import RecordedEvents, record
 from headwater.testing._server import FakeServer
-from headwater.testing._transport import MemoryTransport
+from headwater.testing._transport import AsyncMemoryTransport, MemoryTransport
 
 __all__ = [
+    "AsyncMemoryTransport",
     "FakeServer",
     "Inbox",
     "MemoryTransport",
