@@ -19,7 +19,8 @@ Batches that a spool keeps leave the queue early: they are settled as *spooled*.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -158,16 +159,15 @@ class EventQueue:
         """
         pending = self._pending
         first = self._appended - len(pending)
-        events = [pending.popleft()]
-        size = len(events[0])
+        events = list(islice(pending, max_events))
+        size = sum(map(len, events))
         # Each further event costs a comma.
-        while pending and len(events) < max_events:
-            if size + len(pending[0]) + 1 > max_bytes:
-                break
-            size += len(pending[0]) + 1
-            events.append(pending.popleft())
+        while size + len(events) - 1 > max_bytes and len(events) > 1:
+            size -= len(events.pop())
+        for _ in events:
+            pending.popleft()
         self.pending -= len(events)
-        self.pending_bytes -= size - len(events) + 1
+        self.pending_bytes -= size
         if not pending:
             self.waiting_since = None
         batch = FrozenBatch(batch_id, first, tuple(events), losses, self._historical)
@@ -255,7 +255,6 @@ class EventQueue:
             and self._bytes - self.pending_bytes + size <= self._max_bytes
         )
 
-    def _remove(self, events: Iterable[bytes]) -> None:
-        for event in events:
-            self._length -= 1
-            self._bytes -= len(event)
+    def _remove(self, events: Sequence[bytes]) -> None:
+        self._length -= len(events)
+        self._bytes -= sum(map(len, events))
