@@ -153,6 +153,16 @@ def test_two_clients_of_a_process_never_get_the_same_batch(make: Make) -> None:
     assert ids(other.take(5)) == ["batch-1"]
 
 
+def test_name_of_the_file_may_be_any(tmp_path: Path) -> None:
+    one, other = (DiskSpool(tmp_path / "a[b]*.db", destination=SITE) for _ in range(2))
+    one.keep([batch(1), batch(2)])
+    one.take(1)
+    assert ids(other.take(5)) == ["batch-2"]
+    one.close()
+    other.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["a[b]*.db"]
+
+
 def test_closed_spool_leaves_no_file_but_its_own(make: Make, path: Path) -> None:
     spool = make()
     spool.keep([batch(1)])

@@ -5,6 +5,7 @@ The kernel gives the lock up when the process ends, however it ends; a file that
 locked therefore belongs to the dead, and what they had taken is free again.
 """
 
+import glob
 import os
 import secrets
 import threading
@@ -69,7 +70,7 @@ class Owner:
             OSError: The folder cannot be read.
         """
         prefix = f"{self._path.name}."
-        found = self._path.parent.glob(f"{prefix}*.owner")
+        found = self._path.parent.glob(f"{glob.escape(prefix)}*.owner")
         alive = {
             file.name[len(prefix) : -len(".owner")]
             for file in found
@@ -89,17 +90,28 @@ class Owner:
 
     def _hold(self) -> None:
         token = secrets.token_hex(8)
+        path = _file_of(self._path, token)
         own_tokens.add(token)
-        while True:
-            file = os.open(
-                _file_of(self._path, token), os.O_CREAT | os.O_RDWR, _PRIVATE
-            )
+        try:
+            self._file = _make_locked(path)
+        except OSError:
+            own_tokens.discard(token)
+            raise
+        self._pid, self._token = os.getpid(), token
+
+
+def _make_locked(path: Path) -> int:
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE)
+        try:
             # Between the two calls another process may have found it without a lock,
             # taken it for one of the dead and removed it.
             if _try_lock(file) and os.fstat(file).st_nlink:
-                break
+                return file
+        except OSError:
             os.close(file)
-        self._file, self._pid, self._token = file, os.getpid(), token
+            raise
+        os.close(file)
 
 
 def _file_of(path: Path, token: str) -> Path:

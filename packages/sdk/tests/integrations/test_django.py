@@ -57,6 +57,9 @@ urlpatterns = [
 
 
 def name_user(request: HttpRequest) -> str | None:
+    # The database of Django may not be used on an event loop.
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
     name: str | None = request.headers.get("X-User")
     return name
 

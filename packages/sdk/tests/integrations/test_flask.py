@@ -105,3 +105,12 @@ def test_each_application_tells_of_its_own_exceptions(events: RecordedEvents) ->
     other.add_url_rule("/", view_func=lambda: str(1 / 0))
     other.test_client().get("/")
     events.assert_not_captured()
+
+
+def test_request_that_a_test_has_made_up_makes_no_trouble(
+    events: RecordedEvents,
+) -> None:
+    app = make()
+    with app.test_request_context("/page"):
+        assert app.full_dispatch_request().status_code == 200
+    events.assert_captured("seen")

@@ -16,7 +16,6 @@ PAGEVIEW: Final = "pageview"
 
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,200}")
 _R_contra = TypeVar("_R_contra", contravariant=True)
-_R = TypeVar("_R")
 
 
 class WebOptions(TypedDict, total=False):
@@ -67,20 +66,35 @@ class RequestEvents:
 
     Args:
         options: See `WebOptions`.
+        name: Says who makes a request of the framework.
 
     Raises:
         TypeError: There is no such option.
     """
 
-    def __init__(self, options: WebOptions) -> None:
+    def __init__(self, options: WebOptions, name: NameUser[Any] | None) -> None:
         unknown = options.keys() - WebOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"no such options: {', '.join(sorted(unknown))}")
+        self._name = name
+        self._has_complained = False
         self._given = options.get("client")
         self._pageviews = options.get("pageviews", False)
         self._exceptions = options.get("exceptions", False)
         self._ip = options.get("ip", False)
         self._user_agent = options.get("user_agent", False)
+
+    def who(self, request: object) -> PersonId | None:
+        """Returns what the application says who it is, or None if it fails to."""
+        if self._name is None:
+            return None
+        try:
+            return self._name(request)
+        except Exception:  # noqa: BLE001 - a request does not fail by whose it is
+            if not self._has_complained:
+                self._has_complained = True
+                logger.warning("distinct_id has raised; nobody is named", exc_info=True)
+            return None
 
     @property
     def _client(self) -> Capturing:
@@ -129,17 +143,6 @@ class RequestEvents:
         if self._user_agent and (agent := request.headers("user-agent")):
             described["$user_agent"] = agent
         return described
-
-
-def name_user(name: NameUser[_R] | None, request: _R) -> PersonId | None:
-    """Returns what the application says who it is, or None if it fails to say so."""
-    if name is None:
-        return None
-    try:
-        return name(request)
-    except Exception:  # noqa: BLE001 - a request must not fail by who it is counted for
-        logger.warning("distinct_id has raised; nobody is named", exc_info=True)
-        return None
 
 
 def _request_id(given: str | None) -> str:

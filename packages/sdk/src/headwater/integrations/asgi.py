@@ -15,7 +15,6 @@ from headwater.integrations._requests import (
     RequestEvents,
     WebOptions,
     WebRequest,
-    name_user,
 )
 
 Scope = MutableMapping[str, Any]
@@ -47,8 +46,7 @@ class HeadwaterMiddleware:
         **options: Unpack[WebOptions],
     ) -> None:
         self._app = app
-        self._name = distinct_id
-        self._events = RequestEvents(options)
+        self._events = RequestEvents(options, distinct_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -56,7 +54,7 @@ class HeadwaterMiddleware:
             await self._app(scope, receive, send)
             return
         request = _read(scope)
-        who = name_user(self._name, scope)
+        who = self._events.who(scope)
         with self._events.context(request, who):
             try:
                 await self._app(scope, receive, self._watched(send, request, who))

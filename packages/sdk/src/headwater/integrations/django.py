@@ -12,7 +12,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import (
+    iscoroutinefunction,
+    markcoroutinefunction,
+    sync_to_async,
+)
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.utils.module_loading import import_string
@@ -22,7 +26,6 @@ from headwater.integrations._requests import (
     NameUser,
     RequestEvents,
     WebRequest,
-    name_user,
 )
 
 
@@ -42,9 +45,9 @@ class HeadwaterMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self._get_response = get_response
         options = dict(getattr(settings, "HEADWATER", {}))
-        self._name: NameUser[Any] | None = _load(options.pop("distinct_id", None))
+        name: NameUser[Any] | None = _load(options.pop("distinct_id", None))
         options["client"] = _load(options.get("client"))
-        self._events = RequestEvents(options)  # type: ignore[arg-type] # it checks them
+        self._events = RequestEvents(options, name)  # type: ignore[arg-type] # it checks them
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -53,14 +56,16 @@ class HeadwaterMiddleware:
         """Answers a request, or returns what does so when it is awaited."""
         if self._is_async:
             return self._answer_async(request)
-        known, who = _read(request), name_user(self._name, request)
+        known, who = _read(request), self._events.who(request)
         with self._events.context(known, who):
             response = self._get_response(request)
             self._answered(known, who, response)
         return response
 
     async def _answer_async(self, request: Any) -> Any:
-        known, who = _read(request), name_user(self._name, request)
+        # It may look into the database, as `request.user` does.
+        who = await sync_to_async(self._events.who)(request)
+        known = _read(request)
         with self._events.context(known, who):
             answer: Awaitable[Any] = self._get_response(request)
             response = await answer

@@ -19,7 +19,6 @@ from headwater.integrations._requests import (
     RequestEvents,
     WebOptions,
     WebRequest,
-    name_user,
 )
 from headwater.integrations.wsgi import answer_in_context, read_environ
 
@@ -49,8 +48,7 @@ class Headwater:
         distinct_id: NameUser[flask.Request] | None = None,
         **options: Unpack[WebOptions],
     ) -> None:
-        self._name = distinct_id
-        self._events = RequestEvents(options)
+        self._events = RequestEvents(options, distinct_id)
         if app is not None:
             self.init_app(app)
 
@@ -78,10 +76,13 @@ class Headwater:
         return wrapped
 
     def _begin(self) -> None:
+        stack: ExitStack | None = flask.request.environ.get(_STACK)
+        if stack is None:
+            # A request that a test has made up; nobody would end its context.
+            return
         request = read_environ(flask.request.environ)
-        who = name_user(self._name, flask.request)
+        who = self._events.who(flask.request)
         flask.g.headwater = (request, who)
-        stack: ExitStack = flask.request.environ[_STACK]
         stack.enter_context(self._events.context(request, who))
 
     def _answered(self, response: flask.Response) -> flask.Response:

@@ -18,7 +18,6 @@ from headwater.integrations._requests import (
     RequestEvents,
     WebOptions,
     WebRequest,
-    name_user,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +46,7 @@ class HeadwaterMiddleware:
         **options: Unpack[WebOptions],
     ) -> None:
         self._application = application
-        self._name = distinct_id
-        self._events = RequestEvents(options)
+        self._events = RequestEvents(options, distinct_id)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -57,7 +55,7 @@ class HeadwaterMiddleware:
 
         def answer(stack: ExitStack) -> Iterable[bytes]:
             request = read_environ(environ)
-            who = name_user(self._name, environ)
+            who = self._events.who(environ)
             stack.enter_context(self._events.context(request, who))
             try:
                 return self._application(
