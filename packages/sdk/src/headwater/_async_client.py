@@ -6,13 +6,14 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from headwater._async_sender import AsyncSender
-from headwater._capturing import Capturing, spool_of
+from headwater._capturing import Capturing
 from headwater._client import SHUTDOWN_TIMEOUT_S
 from headwater._errors import SettingsError
 from headwater._overflow import Block
 from headwater._reporter import Reporter
 from headwater._results import FlushResult
 from headwater._settings import Options, Settings
+from headwater._spooler import open_spool
 from headwater._transport import AsyncTransport
 
 _WEEK_S = 7 * 24 * 3600.0
@@ -62,7 +63,7 @@ class AsyncClient(Capturing):
             settings,
             transport,
             Reporter(settings.on_error),
-            spool=spool_of(settings),
+            spool=open_spool(settings),
         )
         super().__init__(settings, sender)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from headwater import _lifecycle
 from headwater._batch import FrozenBatch
 from headwater._delivery import Delivery, Report
-from headwater._driver import Chore, Driver, result_of
+from headwater._driver import Chore, Driver
 from headwater._errors import TransportError
 from headwater._http import HttpTransport
 from headwater._queue import Ticket
@@ -18,7 +19,7 @@ from headwater._sender import Sender
 from headwater._settings import Settings
 from headwater._spool_port import Spool
 from headwater._transport import AsyncTransport, Request, Response
-from headwater._verdict import TryAgain, Verdict
+from headwater._verdict import TryAgain, Verdict, judge
 
 _Loop = asyncio.AbstractEventLoop
 _LONGEST_WAIT_S: Final = 3600.0
@@ -72,7 +73,7 @@ class AsyncSender(Driver):
             is_over = await self._settle(ticket, timeout_s, gives_up=gives_up)
         finally:
             self._close_ticket(ticket)
-        return result_of(ticket, timed_out=not is_over)
+        return ticket.result(timed_out=not is_over)
 
     async def shutdown_here(self, timeout_s: float, *, gives_up: bool) -> FlushResult:
         """Closes, waits as `flush_here`, lets go of what is still queued then."""
@@ -84,7 +85,7 @@ class AsyncSender(Driver):
             await self._stop()
         finally:
             self._close_ticket(ticket)
-        return result_of(ticket, timed_out=not is_over)
+        return ticket.result(timed_out=not is_over)
 
     def deliver_last(self, timeout_s: float) -> None:
         """Does the last deliveries of the process, when no event loop runs any more."""
@@ -171,21 +172,21 @@ class AsyncSender(Driver):
             await asyncio.to_thread(self._spill)
             self._tell_waiters()
         elif step is Chore.RESTORE:
-            await asyncio.to_thread(self._restore)
+            await asyncio.to_thread(self._spooler.restore)
         elif isinstance(step, FrozenBatch):
             self._conclude(step, await self._attempt(step))
             self._tell_waiters()
-            if done := self._take_done():
-                await asyncio.to_thread(self._forget, done)
+            if self._spooler.has_settled:
+                await asyncio.to_thread(self._spooler.forget_settled)
 
     async def _attempt(self, batch: FrozenBatch) -> Verdict:
         try:
-            response = await self._transport.send(self._request(batch))
+            response = await self._transport.send(self._make_request(batch))
         except TransportError as error:
             return TryAgain(str(error))
         except Exception as error:  # noqa: BLE001 - supervised: a transport is foreign code
             return TryAgain(f"{type(error).__name__}: {error}")
-        return self._judge(response)
+        return judge(response, time.time())
 
     async def _settle(
         self, ticket: Ticket, timeout_s: float, *, gives_up: bool

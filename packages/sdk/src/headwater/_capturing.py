@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import weakref
@@ -17,13 +16,11 @@ from headwater._context import NO_CONTEXT, Context, ContextStack
 from headwater._driver import Driver
 from headwater._encoder import PersonId, encode_event
 from headwater._errors import BeforeSendError, InvalidEventError, PropertyRefusedError
-from headwater._person_properties import PersonProperties
+from headwater._people import People
 from headwater._reporter import read_name
 from headwater._results import Stats
 from headwater._settings import Settings
-from headwater._spool_port import Spool
 from headwater._typed_port import TypedEvent
-from headwater_schema.events import CREATE_ALIAS, GROUP_IDENTIFY, IDENTIFY
 
 UNATTRIBUTED: Final = "unattributed"
 """Whose an exception is that nobody is known to have met."""
@@ -33,7 +30,7 @@ EXCEPTION: Final = "$exception"
 Properties = Mapping[str, object]
 
 
-class Capturing(PersonProperties):
+class Capturing(People):
     """Captures events and hands them to a driver."""
 
     def __init__(self, settings: Settings, driver: Driver) -> None:
@@ -196,68 +193,6 @@ class Capturing(PersonProperties):
         properties = {**(properties or {}), **named}
         return self._stack.enter(Context(distinct_id, groups or {}, properties))
 
-    def identify(
-        self,
-        distinct_id: PersonId,
-        properties: Properties | None = None,
-        *,
-        set_once: Properties | None = None,
-    ) -> str | None:
-        """States what is known about a person.
-
-        Args:
-            distinct_id: Who it is.
-            properties: What is true from now on.
-            set_once: What is true only where nothing was known before.
-
-        Returns:
-            The event's id, or None if it could not be queued.
-        """
-        stated = {"$set": properties, "$set_once": set_once}
-        return self._state(
-            IDENTIFY,
-            distinct_id,
-            {key: value for key, value in stated.items() if value is not None},
-        )
-
-    def group_identify(
-        self,
-        group_type: str,
-        group_key: PersonId,
-        properties: Properties | None = None,
-    ) -> str | None:
-        """States what is known about a group, such as a company.
-
-        Args:
-            group_type: What kind of group: 1 to 200 characters.
-            group_key: Which one.
-            properties: What is true from now on.
-
-        Returns:
-            The event's id, or None if it could not be queued.
-        """
-        return self._state(
-            GROUP_IDENTIFY,
-            group_key,
-            {
-                "$group_type": group_type,
-                "$group_key": group_key,
-                "$group_set": {} if properties is None else properties,
-            },
-        )
-
-    def alias(self, distinct_id: PersonId, alias: PersonId) -> str | None:
-        """States that two ids are the same person.
-
-        Args:
-            distinct_id: The id that stays.
-            alias: The other one, for instance of the time before the login.
-
-        Returns:
-            The event's id, or None if it could not be queued.
-        """
-        return self._state(CREATE_ALIAS, distinct_id, {"alias": alias})
-
     def stats(self) -> Stats:
         """Returns how many events were captured, delivered and lost so far."""
         return self._driver.stats
@@ -315,22 +250,6 @@ class Capturing(PersonProperties):
         self._driver.refuse(error)
         if self._settings.strict:
             raise error
-
-
-def spool_of(settings: Settings) -> Spool | None:
-    """Returns the spool that the options ask for."""
-    spool = settings.spool
-    if settings.disabled or spool is None:
-        return None
-    if not isinstance(spool, str | os.PathLike):
-        return spool
-    from headwater._spool import DiskSpool  # noqa: PLC0415 - only who has one loads it
-
-    return DiskSpool(
-        spool,
-        destination=f"{settings.url} {settings.write_key}",
-        max_bytes=settings.spool_max_bytes,
-    )
 
 
 def _arrange(

@@ -6,12 +6,13 @@ import threading
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-from headwater._capturing import Capturing, spool_of
+from headwater._capturing import Capturing
 from headwater._http import HttpTransport
 from headwater._reporter import Reporter
 from headwater._results import FlushResult
 from headwater._sender import Sender
 from headwater._settings import Options, Settings
+from headwater._spooler import open_spool
 from headwater._transport import Transport
 
 SHUTDOWN_TIMEOUT_S: Final = 10.0
@@ -94,7 +95,7 @@ class Client(Capturing):
             ca_file=settings.ca_file,
         )
         reporter = Reporter(settings.on_error)
-        sender = Sender(settings, carrier, reporter, spool=spool_of(settings))
+        sender = Sender(settings, carrier, reporter, spool=open_spool(settings))
         super().__init__(settings, sender)
 
     def flush(self, timeout: float | None = None) -> FlushResult:

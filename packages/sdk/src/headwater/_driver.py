@@ -9,29 +9,25 @@ from __future__ import annotations
 import os
 import random
 import threading
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from time import monotonic
 from typing import Final
 
 from headwater._batch import FrozenBatch
-from headwater._compression import choose
 from headwater._delivery import Delivery, Report
 from headwater._errors import LossError, PropertyRefusedError
 from headwater._queue import Ticket
 from headwater._reporter import Reporter
+from headwater._request_maker import RequestMaker
 from headwater._results import FlushResult, Stats
 from headwater._settings import Settings
-from headwater._spool_port import Spool, SpooledBatch
-from headwater._spooling import NOBODYS
-from headwater._transport import Request, Response
-from headwater._verdict import Verdict, judge
-from headwater._version import SDK_NAME, __version__
+from headwater._spool_port import Spool
+from headwater._spooler import Spooler
+from headwater._verdict import Verdict
 from headwater_schema.new_ids import new_batch_id
 
 _LONGEST_WAIT_S: Final = 3600.0
-_RESTORED_AT_ONCE: Final = 4
 _getpid: Final = os.getpid
 
 
@@ -65,7 +61,7 @@ class Driver:
         self._settings = settings
         self._reporter = reporter
         self._spool = spool
-        self._compress = choose(settings.compression)
+        self._make_request = RequestMaker(settings).make
         self._block_s = settings.block_s
         self._trigger = settings.batch_trigger
         self._max_batch_bytes = settings.max_batch_bytes
@@ -77,15 +73,14 @@ class Driver:
         # the very thread that holds it.
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
-        self._spool_lock = threading.Lock()
         self._runner: object | None = None
         """The thread or task that sends, while there is one."""
         self._is_stopped = False
         self._is_reporting = False
-        self._is_spool_closed = False
         self._rounds_when_retired: int | None = None
         self._delivery = delivery
         self._backlog = delivery.backlog
+        self._spooler = Spooler(self._spool, delivery, self._lock)
 
     def _new_delivery(self) -> Delivery:
         return Delivery(self._settings, new_batch_id=new_batch_id, random=random.random)
@@ -167,7 +162,7 @@ class Driver:
                 is_over = self._await_ticket(ticket, timeout_s, gives_up=gives_up)
             finally:
                 self._close_ticket(ticket)
-            return result_of(ticket, timed_out=not is_over)
+            return ticket.result(timed_out=not is_over)
 
     def close(self) -> None:
         """Takes no more events and hurries with those that are there."""
@@ -275,22 +270,6 @@ class Driver:
             not self._delivery.queued or self._delivery.failed_rounds > rounds
         )
 
-    def _request(self, batch: FrozenBatch) -> Request:
-        body = batch.encode(time.time_ns() // 1_000_000)
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"{SDK_NAME}/{__version__}",
-            "X-Headwater-Key": self._settings.write_key,
-        }
-        compressed = self._compress(body)
-        if compressed is None:
-            return Request(headers, body)
-        encoding, body = compressed
-        return Request({**headers, "Content-Encoding": encoding}, body)
-
-    def _judge(self, response: Response) -> Verdict:
-        return judge(response, time.time())
-
     def _conclude(self, batch: FrozenBatch, verdict: Verdict) -> None:
         """Draws the consequences of an attempt, and tells of them."""
         with self._lock:
@@ -307,44 +286,9 @@ class Driver:
 
     def _spill(self) -> None:
         """Puts everything queued on disk, but for what cannot be kept there."""
-        if self._spool is None:
-            return
+        self._spooler.spill()
         with self._lock:
-            batches = self._backlog.freeze_all()
-        if not batches:
-            return
-        with self._spool_lock:
-            refused = self._spool.keep(
-                [SpooledBatch(b.batch_id, b.events, b.historical) for b in batches]
-            )
-        with self._lock:
-            self._backlog.spooling.is_refusing = bool(refused)
-            kept = [batch for batch in batches if batch.batch_id not in refused]
-            self._delivery.leave_to_spool(kept)
             self._settled.notify_all()
-
-    def _restore(self) -> None:
-        """Takes some batches back."""
-        if self._spool is None:
-            return
-        with self._spool_lock:
-            taken = self._spool.take(_RESTORED_AT_ONCE)
-        batches = [
-            FrozenBatch(each.batch_id, NOBODYS, each.events, historical=each.historical)
-            for each in taken
-        ]
-        with self._lock:
-            self._delivery.restore(batches)
-
-    def _take_done(self) -> list[str]:
-        with self._lock:
-            return self._backlog.spooling.take_done()
-
-    def _forget(self, ids: Collection[str]) -> None:
-        """Has the spool forget batches that are settled."""
-        if self._spool is not None:
-            with self._spool_lock:
-                self._spool.done(ids)
 
     def _let_go(self) -> None:
         """Puts on disk what is still queued, and gives up the rest."""
@@ -353,23 +297,8 @@ class Driver:
             report = self._delivery.abandon()
             self._settled.notify_all()
         self._report([report] if report else [])
-        if self._spool is not None:
-            with self._spool_lock:
-                if not self._is_spool_closed:
-                    self._is_spool_closed = True
-                    self._spool.close()
+        self._spooler.close()
 
     def _report(self, reports: list[Report]) -> None:
         for report in reports:
             self._reporter.report(report.error, report.events)
-
-
-def result_of(ticket: Ticket, *, timed_out: bool) -> FlushResult:
-    """Returns what became of the events of a ticket."""
-    return FlushResult(
-        ticket.delivered,
-        ticket.lost,
-        ticket.queued,
-        timed_out=timed_out,
-        spooled=ticket.spooled,
-    )

@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from headwater._batch import FrozenBatch
 from headwater._errors import LossReason
+from headwater._results import FlushResult
 
 
 class Ticket(Struct):
@@ -57,6 +58,16 @@ class Ticket(Struct):
         inside = self.part_of(batch)
         self.queued -= inside
         self.spooled += inside
+
+    def result(self, *, timed_out: bool) -> FlushResult:
+        """Returns what became of the events so far."""
+        return FlushResult(
+            self.delivered,
+            self.lost,
+            self.queued,
+            timed_out=timed_out,
+            spooled=self.spooled,
+        )
 
     def part_of(self, batch: FrozenBatch) -> int:
         """Returns how many events of a batch belong to it; it may end in its midst."""

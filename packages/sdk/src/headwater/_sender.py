@@ -8,7 +8,7 @@ import time
 from headwater import _lifecycle
 from headwater._batch import FrozenBatch
 from headwater._delivery import Delivery, Report
-from headwater._driver import Chore, Driver, result_of
+from headwater._driver import Chore, Driver
 from headwater._errors import TransportError, UnavailableError
 from headwater._http import HttpTransport
 from headwater._reporter import Reporter, logger
@@ -16,7 +16,7 @@ from headwater._results import FlushResult
 from headwater._settings import Settings
 from headwater._spool_port import Spool
 from headwater._transport import Transport
-from headwater._verdict import TryAgain, Verdict
+from headwater._verdict import TryAgain, Verdict, judge
 
 
 class Sender(Driver):
@@ -65,7 +65,7 @@ class Sender(Driver):
         if self._runner is None:
             self._close_transport()
         self._join(deadline)
-        return result_of(ticket, timed_out=not is_over)
+        return ticket.result(timed_out=not is_over)
 
     def deliver_last(self, timeout_s: float) -> None:
         """Does the last deliveries of the process."""
@@ -124,11 +124,10 @@ class Sender(Driver):
         if step is Chore.SPILL:
             self._spill()
         elif step is Chore.RESTORE:
-            self._restore()
+            self._spooler.restore()
         elif isinstance(step, FrozenBatch):
             self._conclude(step, self._attempt(step))
-            if done := self._take_done():
-                self._forget(done)
+            self._spooler.forget_settled()
 
     def _work_here(self, deadline: float) -> None:
         """Sends on this thread where no other can be started, as at a late exit."""
@@ -148,12 +147,12 @@ class Sender(Driver):
 
     def _attempt(self, batch: FrozenBatch) -> Verdict:
         try:
-            response = self._transport.send(self._request(batch))
+            response = self._transport.send(self._make_request(batch))
         except TransportError as error:
             return TryAgain(str(error))
         except Exception as error:  # noqa: BLE001 - supervised: a transport is foreign code
             return TryAgain(f"{type(error).__name__}: {error}")
-        return self._judge(response)
+        return judge(response, time.time())
 
     def _close_transport(self) -> None:
         with self._lock:

@@ -109,6 +109,11 @@ class Spooling:
         self._restored.clear()
         return sum(len(batch.events) for batch in kept), events
 
+    @property
+    def has_done(self) -> bool:
+        """Whether there are batches that the spool can forget."""
+        return bool(self._done)
+
     def take_done(self) -> list[str]:
         """Returns the ids of batches that the spool can forget."""
         done, self._done = self._done, []
