@@ -64,7 +64,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def environment(server: FakeServer) -> dict[str, str]:
-    given = {"HEADWATER_HOST": server.url, "HEADWATER_WRITE_KEY": "key"}
+    given = {
+        "HEADWATER_HOST": server.url,
+        "HEADWATER_WRITE_KEY": "key",
+        # A busy machine is not what is tested here.
+        "HEADWATER_EXIT_TIMEOUT": "60",
+    }
     return {**os.environ, **given}
 
 

@@ -46,6 +46,11 @@ def fail() -> None:
 @pytest.fixture
 def worker() -> Iterator[None]:
     """A worker, and the signals as they were before when it is over."""
+
+    def leave_logging_alone(**_: object) -> None:
+        """Whoever listens to this signal does what Celery would do to the root."""
+
+    signals.setup_logging.connect(leave_logging_alone)
     before = [list(each.receivers or []) for each in USED]
     with start_worker(app, perform_ping_check=False, pool="solo"):
         yield
