@@ -165,7 +165,13 @@ def test_a_name_that_resembles_nothing_is_answered_with_all_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HEADWATER_WRITE_KEY", "HEADWATER_DISABLED", "HEADWATER_E2E_CLICKHOUSE"]
+    "name",
+    [
+        "HEADWATER_WRITE_KEY",
+        "HEADWATER_HOST",
+        "HEADWATER_DISABLED",
+        "HEADWATER_E2E_CLICKHOUSE",
+    ],
 )
 def test_variables_of_the_client_and_of_the_tests_are_left_alone(name: str) -> None:
     assert load_settings({name: "1"}).values == Settings()

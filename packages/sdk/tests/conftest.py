@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 
 from headwater import (
     CapturedEvent,
@@ -40,7 +41,11 @@ def wait_until(is_true: Callable[[], object]) -> None:
 
 def decode(body: bytes) -> DecodedBatch:
     """Reads a request body as the service does, and finds no fault in it."""
-    batch = decode_batch(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+    if body[:2] == b"\x1f\x8b":
+        body = gzip.decompress(body)
+    elif body[:4] == b"\x28\xb5\x2f\xfd":
+        body = zstandard.decompress(body)
+    batch = decode_batch(body)
     assert not batch.refused
     return batch
 
@@ -120,6 +125,7 @@ class ScriptedAnswer:
         cut_at: Break the connection after so many bytes of the body.
         hangs: Answer only when the server is stopped.
         dribbles: Send the body byte by byte until the server is stopped.
+        delay: Seconds to wait before answering, unless the server is stopped.
     """
 
     status: int = 200
@@ -128,6 +134,7 @@ class ScriptedAnswer:
     cut_at: int | None = None
     hangs: bool = False
     dribbles: bool = False
+    delay: float = 0.0
 
 
 def refusal(code: ErrorCode, status: int, **headers: str) -> ScriptedAnswer:
@@ -205,6 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             scripted.released.wait(DEADLINE_S)
             self.close_connection = True
             return
+        if answer.delay:
+            scripted.released.wait(answer.delay)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name.replace("_", "-"), value)

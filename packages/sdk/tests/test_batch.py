@@ -1,11 +1,10 @@
 """The body of a batch is what the schema reads, and repeats itself on a retry."""
 
-import gzip
-
 import pytest
 
 import headwater
-from headwater._batch import ENVELOPE_BYTES, FrozenBatch, compress
+from headwater._batch import ENVELOPE_BYTES, FrozenBatch
+from headwater._errors import LossReason
 from headwater_schema.codec import decode_batch
 from headwater_schema.ids import new_batch_id
 
@@ -30,7 +29,9 @@ def test_two_attempts_differ_in_nothing_but_the_time_of_sending() -> None:
 
 
 def test_envelope_fits_into_what_is_set_aside_for_it() -> None:
-    body = FrozenBatch(new_batch_id(), 0, EVENTS).encode(10**15)
+    losses = dict.fromkeys(LossReason, 10**9)
+    batch = FrozenBatch(new_batch_id(), 0, EVENTS, losses, historical=True)
+    body = batch.encode(10**15)
     assert len(body) - len(b",".join(EVENTS)) <= ENVELOPE_BYTES
 
 
@@ -43,9 +44,19 @@ def test_halves_are_never_empty_and_know_their_numbers(size: int) -> None:
     assert (first.first, second.first) == (10, 10 + len(first.events))
 
 
-def test_small_bodies_are_not_worth_compressing() -> None:
-    assert compress(b"a" * 1023) is None
-    compressed = compress(b"a" * 1024)
-    assert compressed is not None
-    assert len(compressed) < 100
-    assert gzip.decompress(compressed) == b"a" * 1024
+def test_losses_and_age_are_said_only_if_there_are_any() -> None:
+    plain = decode_batch(FrozenBatch(new_batch_id(), 0, EVENTS).encode(1)).envelope
+    assert (plain.client_losses, plain.historical) == (None, False)
+    losses = {LossReason.QUEUE_FULL: 12}
+    batch = FrozenBatch(new_batch_id(), 0, EVENTS, losses, historical=True)
+    envelope = decode_batch(batch.encode(1)).envelope
+    assert (envelope.client_losses, envelope.historical) == ({"queue_full": 12}, True)
+
+
+def test_first_half_tells_of_the_losses_and_both_are_as_old() -> None:
+    losses = {LossReason.CLOSED: 1}
+    batch = FrozenBatch("a", 0, EVENTS, losses, historical=True)
+    first, second = batch.halves("b", "c")
+    assert (first.losses, second.losses) == (losses, {})
+    assert first.historical
+    assert second.historical

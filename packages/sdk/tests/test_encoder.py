@@ -20,6 +20,7 @@ from headwater import InvalidEventError
 from headwater._encoder import encode_event
 from headwater_schema.codec import decode_batch
 from headwater_schema.events import Event
+from headwater_schema.limits import MAX_DEPTH
 from headwater_schema.values import clean_properties
 
 LAST_INSTANT = datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))
@@ -232,7 +233,7 @@ def test_ids_of_people_become_text(distinct_id: object, text: str) -> None:
         ({"event": "\0"}, "event has 0 characters"),
         ({"distinct_id": ""}, "distinct_id has 0 characters"),
         ({"distinct_id": "x" * 513}, "distinct_id has 513"),
-        ({"distinct_id": None}, "distinct_id must be text"),
+        ({"distinct_id": None}, "there is no distinct_id"),
         ({"distinct_id": True}, "distinct_id must be text, not bool"),
         ({"distinct_id": 1.5}, "distinct_id must be text"),
         ({"properties": [1]}, "properties must be a mapping, not list"),
@@ -279,3 +280,60 @@ def test_groups_take_keys_of_databases_and_lose_only_bad_ones() -> None:
     _id, payload, refused = encode(groups=groups)
     assert decode(payload).groups == {"company": "7", "team": str(UUID(int=1))}
     assert list(refused) == ["groups.", "groups.empty", "groups.bad"]
+
+
+def nested(levels: int, inside: object = 1) -> Any:
+    for level in range(levels):
+        inside = [inside] if level % 2 else {"a": inside}
+    return inside
+
+
+def test_properties_may_be_nested_as_deep_as_the_schema_says() -> None:
+    deep = nested(MAX_DEPTH)
+    assert wire({"deep": deep, "b": 1}) == {"deep": deep, "b": 1}
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, MAX_DEPTH + 2, 200, 100_000])
+def test_deeper_property_is_refused_and_costs_no_other(levels: int) -> None:
+    _id, payload, refused = encode(properties={"deep": nested(levels), "b": 1})
+    assert decode(payload).properties == {"b": 1}
+    assert list(refused) == ["deep"]
+    assert "nested deeper" in refused["deep"]
+
+
+@pytest.mark.parametrize("name", ["$set", "$set_once", "$add", "$append"])
+def test_stated_properties_are_as_deep_as_the_service_takes_them(name: str) -> None:
+    stated = {name: {"deep": nested(MAX_DEPTH - 1), "deeper": nested(MAX_DEPTH)}}
+    _id, payload, refused = encode("$set", properties=stated)
+    assert list(refused) == [f"{name}.deeper"]
+    found = decode(payload).properties
+    assert clean_properties(found) == (found, {})
+    assert list(found[name]) == ["deep"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[{" * 100,
+        "]" * 100,
+        ["[", "{", "}", "]"] * 20,
+        [[number] for number in range(100)],
+        [{"a": [number]} for number in range(100)],
+        {str(number): {} for number in range(100)},
+    ],
+)
+def test_many_brackets_are_not_taken_for_depth(value: object) -> None:
+    assert wire({"value": value}) == {"value": value}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.recursive(
+        st.text('[]{}"\\a', max_size=60) | st.integers(),
+        lambda inner: st.lists(inner, max_size=40) | st.just(nested(33)),
+        max_leaves=30,
+    )
+)
+def test_depth_is_judged_as_the_schema_does(value: Any) -> None:
+    _id, payload, refused = encode(properties={"value": value})
+    assert (decode(payload).properties, refused) == clean_properties({"value": value})

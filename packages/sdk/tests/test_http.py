@@ -70,7 +70,7 @@ def test_request_is_what_the_service_expects(
 def test_compression_may_be_turned_off(
     server: ScriptedServer, make_http_client: ClientMaker
 ) -> None:
-    client = make_http_client(gzip=False)
+    client = make_http_client(compression="none")
     client.capture("d", "large", {"text": "x" * 2000})
     client.flush()
     assert "content-encoding" not in server.received.headers[0]

@@ -23,14 +23,25 @@ def queue_of(
 ) -> EventQueue:
     queue = EventQueue(max_events=max_events, max_bytes=max_bytes)
     for event in events:
-        assert queue.append(event, 0.0) == ()
+        assert queue.append(event, 0.0)
     return queue
+
+
+def push(queue: EventQueue, event: bytes) -> list[bytes]:
+    """Appends an event as the policy `drop_oldest` does; returns what it cost."""
+    if queue.append(event, 0.0):
+        return []
+    lost = queue.make_room(len(event))
+    if not lost:
+        return [event]
+    assert queue.append(event, 0.0)
+    return lost
 
 
 def freeze(
     queue: EventQueue, max_events: int = 100, max_bytes: int = 10**6
 ) -> FrozenBatch:
-    return queue.freeze("id", max_events=max_events, max_bytes=max_bytes)
+    return queue.freeze("id", max_events=max_events, max_bytes=max_bytes, losses={})
 
 
 def test_batch_takes_the_oldest_events_in_order() -> None:
@@ -82,28 +93,28 @@ def test_halves_keep_order_and_events_and_get_new_ids() -> None:
 
 def test_full_queue_drops_the_oldest_pending_event() -> None:
     queue = queue_of(b"a", b"b", max_events=2)
-    assert queue.append(b"c", 0.0) == [b"a"]
+    assert push(queue, b"c") == [b"a"]
     assert freeze(queue).events == (b"b", b"c")
 
 
 def test_full_queue_never_drops_a_frozen_event() -> None:
     queue = queue_of(b"a", b"b", max_events=2)
     freeze(queue, max_events=1)
-    assert queue.append(b"c", 0.0) == [b"b"]
+    assert push(queue, b"c") == [b"b"]
     freeze(queue)
-    assert queue.append(b"d", 0.0) == (b"d",)
+    assert push(queue, b"d") == [b"d"]
     assert len(queue) == 2
 
 
 def test_queue_is_bounded_by_bytes_too() -> None:
     queue = queue_of(b"12", b"34", b"5", max_bytes=5)
-    assert queue.append(b"678", 0.0) == [b"12", b"34"]
+    assert push(queue, b"678") == [b"12", b"34"]
     assert queue.pending_bytes == 4
 
 
 def test_event_that_can_never_fit_costs_no_other() -> None:
     queue = queue_of(b"12", max_bytes=5)
-    assert queue.append(b"123456", 0.0) == (b"123456",)
+    assert push(queue, b"123456") == [b"123456"]
     assert len(queue) == 1
 
 
@@ -136,7 +147,7 @@ def test_ticket_counts_events_dropped_by_overflow_as_lost() -> None:
     queue = queue_of(b"a", b"b", max_events=2)
     ticket = queue.open_ticket()
     for event in (b"c", b"d", b"e"):
-        queue.append(event, 0.0)
+        push(queue, event)
     assert ticket == Ticket(end=2, queued=0, delivered=0, lost=2)
 
 
@@ -157,7 +168,7 @@ def test_clearing_returns_everything_in_order_and_ends_tickets() -> None:
     assert queue.clear() == [b"a", b"b", b"c"]
     assert (len(queue), queue.pending, queue.pending_bytes) == (0, 0, 0)
     assert ticket == Ticket(end=3, queued=0, delivered=0, lost=3)
-    assert queue.append(b"d", 0.0) == ()
+    assert queue.append(b"d", 0.0)
 
 
 @dataclass
@@ -168,6 +179,12 @@ class ModelTicket:
     waiting: set[bytes]
     delivered: int = 0
     lost: int = 0
+    spooled: int = 0
+
+    def spool(self, event: bytes) -> None:
+        if event in self.waiting:
+            self.waiting.remove(event)
+            self.spooled += 1
 
     def settle(self, event: bytes, *, delivered: bool) -> None:
         if event in self.waiting:
@@ -196,6 +213,10 @@ class Model:
         for ticket in self.tickets:
             ticket.settle(event, delivered=delivered)
 
+    def spool(self, event: bytes) -> None:
+        for ticket in self.tickets:
+            ticket.spool(event)
+
 
 class QueueMachine(RuleBasedStateMachine):
     """Every history of calls leaves the queue as a plain model says."""
@@ -213,8 +234,8 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(size=st.integers(4, 15))
     def append(self, size: int) -> None:
         event = b"%04d".ljust(size, b".") % next(self.numbers)
-        lost = self.queue.append(event, 0.0)
-        if lost == (event,):
+        lost = push(self.queue, event)
+        if lost == [event]:
             frozen = [e for batch in self.model.frozen for e in batch.events]
             assert len(frozen) >= self.MAX_EVENTS or (
                 sum(map(len, frozen)) + size > self.MAX_BYTES
@@ -230,7 +251,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(max_events=st.integers(1, 4), max_bytes=st.integers(1, 40))
     def freeze(self, max_events: int, max_bytes: int) -> None:
         batch = self.queue.freeze(
-            f"batch {next(self.numbers)}", max_events=max_events, max_bytes=max_bytes
+            f"batch {next(self.numbers)}",
+            max_events=max_events,
+            max_bytes=max_bytes,
+            losses={},
         )
         size = len(batch.events)
         assert 1 <= size <= max_events
@@ -253,14 +277,25 @@ class QueueMachine(RuleBasedStateMachine):
             self.model.settle(event, delivered=place not in lost)
             self.seen.append(event)
 
+    @precondition(lambda self: self.model.frozen)
+    @rule(data=st.data())
+    def leave_to_spool(self, data: st.DataObject) -> None:
+        leaving = data.draw(st.sets(st.integers(0, len(self.model.frozen) - 1)))
+        batches = [self.queue.frozen[place] for place in leaving]
+        self.queue.leave_to_spool(batches)
+        for batch in batches:
+            self.model.frozen.remove(batch)
+            for event in batch.events:
+                self.model.spool(event)
+
     @precondition(lambda self: self.model.front_size > 1)
     @rule()
     def split(self) -> None:
         batch = self.model.frozen.popleft()
         front = self.queue.front
         assert front is not None
-        assert self.queue.split(front, "first", "second")
-        first, second = batch.halves("first", "second")
+        assert self.queue.split(front, f"{front.batch_id}/1", f"{front.batch_id}/2")
+        first, second = batch.halves(f"{batch.batch_id}/1", f"{batch.batch_id}/2")
         assert first.events + second.events == batch.events
         self.model.frozen.extendleft((second, first))
 
@@ -301,6 +336,7 @@ class QueueMachine(RuleBasedStateMachine):
             said = ticket.ticket
             assert said.queued == len(ticket.waiting)
             assert (said.delivered, said.lost) == (ticket.delivered, ticket.lost)
+            assert said.spooled == ticket.spooled
         awaited = any(ticket.waiting for ticket in self.model.tickets)
         assert self.queue.is_awaited == awaited
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headwater import Client
+from headwater._settings import Options, Settings
 
 if TYPE_CHECKING:
     from packages.sdk.tests.conftest import ScriptedServer
@@ -40,16 +41,15 @@ def test_snippets_run_and_their_events_arrive(
 
 def test_table_names_every_option_and_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", README, re.MULTILINE))
-    parameters = inspect.signature(Client).parameters.values()
-    options = {each.name: each.default for each in parameters if each.kind == 3}
-    assert list(rows) == list(options)
-    assert options.pop("transport") is None
-    for name, default in options.items():
+    settings = Settings(write_key="key", host="http://localhost")
+    assert [*rows] == [*Options.__annotations__, "transport"]
+    for name in Options.__annotations__:
         shown = rows[name].strip("`").replace(",", "")
         number, mebi, _ = shown.partition(" MiB")
+        default = getattr(settings, name)
         assert str(default) == (str(int(number) * 1024**2) if mebi else shown)
 
 
-@pytest.mark.parametrize("name", list(inspect.signature(Client).parameters))
+@pytest.mark.parametrize("name", [*Options.__annotations__, "transport"])
 def test_docstring_describes_every_option(name: str) -> None:
     assert f"\n    {name}: " in (inspect.getdoc(Client) or "")

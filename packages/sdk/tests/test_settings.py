@@ -1,10 +1,11 @@
 """Wrong options are refused at construction, all of them in one clear message."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headwater import Client, HeadwaterError, SettingsError
+from headwater import Block, Client, HeadwaterError, SettingsError
 
 
 def build(**options: Any) -> None:
@@ -46,6 +47,22 @@ def build(**options: Any) -> None:
         ("timeout", -1),
         ("max_retries", -1),
         ("exit_timeout", 0),
+        ("overflow", "drop_some"),
+        ("overflow", ["drop_oldest"]),
+        ("overflow", Block(0)),
+        ("overflow", Block(float("nan"))),
+        ("compression", "brotli"),
+        ("compression", None),
+        ("proxy", 8080),
+        ("ca_file", Path("ca.pem")),
+        ("spool", 17),
+        ("spool_max_bytes", 0),
+        ("historical", 1),
+        ("disabled", "yes"),
+        ("strict", None),
+        ("super_properties", ["a"]),
+        ("before_send", "a function"),
+        ("on_error", 17),
     ],
 )
 def test_wrong_option_is_named(option: str, value: object) -> None:
@@ -97,3 +114,28 @@ def test_hosts_may_have_ports_and_paths(host: str) -> None:
 )
 def test_extreme_options_are_allowed(option: str, value: object) -> None:
     build(**{option: value})
+
+
+def test_proxy_is_not_shown_since_it_may_hold_a_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(proxy=b"http://user:hunter2@proxy")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_zstd_is_refused_where_it_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headwater._faults.has_zstd", lambda: False)
+    with pytest.raises(SettingsError, match="install zstandard"):
+        build(compression="zstd")
+
+
+def test_option_that_there_is_not_is_named() -> None:
+    with pytest.raises(TypeError, match="flush_it"):
+        build(flush_it=1)
+
+
+def test_disabled_client_needs_no_key_but_good_options() -> None:
+    with pytest.raises(SettingsError, match="flush_at") as caught:
+        Client(disabled=True, flush_at=0)
+    assert len(caught.value.faults) == 1

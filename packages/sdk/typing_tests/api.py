@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 from typing import assert_type
 from uuid import UUID, uuid4
 
+import headwater
 from headwater import (
+    AsyncClient,
+    AsyncTransport,
     BatchRefusedError,
+    Block,
     CapturedEvent,
     Client,
     EventRefusedError,
@@ -83,14 +87,67 @@ person: PersonId = UUID(int=1)
 integers: dict[str, int] = {"a": 1}
 client.capture(person, "any mapping with text keys will do", integers)
 
+with client.context({"$ip": "10.0.0.1"}, distinct_id="user-1", request_id=7):
+    assert_type(client.capture("bought", {"amount": 49.99}), str | None)
+    assert_type(client.capture("bought"), str | None)
+    assert_type(client.set({"plan": "pro"}), str | None)
+client.set_once({"first": 1}, distinct_id=17)
+client.unset("plan", "first")
+client.add({"visits": 1, "spent": 9.9})
+client.append({"tags": "new"})
+assert_type(client.capture_exception(ValueError("x"), {"a": 1}), str | None)
+client.capture_exception(handled=False)
+
+
+def before_send(event: CapturedEvent) -> CapturedEvent | None:
+    """Holds back and changes."""
+    event.setdefault("properties", {})["host"] = "web-1"
+    return event if event["event"] != "noise" else None
+
+
+Client("key", "http://localhost", overflow=Block(0.1), before_send=before_send)
+Client("key", "http://localhost", compression="zstd", spool="events.db", strict=True)
+
+
+class AsyncOutbox:
+    """A transport for asyncio."""
+
+    async def send(self, request: Request) -> Response:
+        """Answer with what was sent."""
+        return Response(200, request.headers, request.body)
+
+    async def close(self) -> None:
+        """Has nothing to close."""
+
+
+async def use_asyncio() -> None:
+    """The same names and options, of which some are awaited."""
+    carrier: AsyncTransport = AsyncOutbox()
+    async with AsyncClient("key", "http://localhost", transport=carrier) as client:
+        assert_type(client, AsyncClient)
+        assert_type(client.capture("user-1", "bought"), str | None)
+        assert_type(await client.flush(), FlushResult)
+        assert_type(await client.shutdown(timeout=1.5), FlushResult)
+
+
+assert_type(headwater.init("key", "http://localhost", flush_at=10), Client)
+assert_type(headwater.capture("user-1", "bought", {"a": 1}), str | None)
+assert_type(headwater.identify("user-1", {"plan": "pro"}), str | None)
+assert_type(headwater.flush(timeout=5), FlushResult)
+assert_type(headwater.deliver_on_sigterm(), bool)
+with headwater.context(distinct_id="user-1", plan="pro"):
+    headwater.capture("bought")
+
 try:
     Client("", "")
 except SettingsError as error:
     assert_type(error.faults, tuple[str, ...])
     root: HeadwaterError = error
 
-client.capture("user-1")  # type: ignore[call-arg] # the name is missing
-client.capture("user-1", "bought", ["a"])  # type: ignore[arg-type] # no mapping
-client.capture("user-1", "bought", timestamp=1700000000)  # type: ignore[arg-type] # not a datetime
-client.capture("user-1", "bought", {}, {"company": "acme"})  # type: ignore[call-arg] # by keyword only
-Client("key", "http://localhost", 100)  # type: ignore[call-arg] # options go by keyword
+client.capture("user-1", "bought", ["a"])  # type: ignore[call-overload] # no mapping
+client.capture("user-1", "bought", timestamp=17)  # type: ignore[call-overload] # not a datetime
+client.capture("user-1", "bought", {}, {"company": "acme"})  # type: ignore[call-overload] # by keyword only
+Client("key", "http://localhost", 100)  # type: ignore[call-arg, arg-type] # options go by keyword
+Client("key", "http://localhost", flush_it=100)  # type: ignore[call-arg] # no such option
+Client("key", "http://localhost", flush_at="1")  # type: ignore[arg-type] # not a number
+AsyncClient("key", "http://localhost", transport=Outbox())  # type: ignore[arg-type] # not for asyncio

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import zstandard
 
 from headwater import HttpTransport, Request, Response
 
@@ -100,7 +101,15 @@ class _Batch(msgspec.Struct):
 
 
 def _decode(request: Request) -> _Batch:
-    body = request.body
-    if request.headers.get("Content-Encoding") == "gzip":
-        body = gzip.decompress(body)
+    body = inflate(request.headers.get("Content-Encoding"), request.body)
     return msgspec.json.decode(body, type=_Batch)
+
+
+def inflate(encoding: str | None, body: bytes) -> bytes:
+    """Returns what a client has sent, as it was before it was compressed."""
+    match encoding:
+        case "gzip":
+            return gzip.decompress(body)
+        case "zstd":
+            return zstandard.decompress(body)
+    return body

@@ -4,7 +4,6 @@ It stands between the client and the service, and is as bad as a network can be
 without changing a byte.
 """
 
-import gzip
 import http.client
 import json
 import threading
@@ -13,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
+
+from tests.e2e.support.ledger import inflate
 
 _TIMEOUT_S = 30.0
 
@@ -26,8 +27,7 @@ class _Post:
     body: bytes
 
     def batch_id(self) -> str:
-        is_gzip = self.headers.get("Content-Encoding") == "gzip"
-        batch = json.loads(gzip.decompress(self.body) if is_gzip else self.body)
+        batch = json.loads(inflate(self.headers.get("Content-Encoding"), self.body))
         return str(batch["batch_id"])
 
 

@@ -25,7 +25,10 @@ CONFIG_VARIABLE = "HEADWATER_CONFIG"
 _PREFIX = "HEADWATER_"
 # Variables of the same prefix that name no setting: ours, the client library's and the
 # tests'. A machine that runs all of them must be able to set them.
-_NOT_OURS = re.compile("HEADWATER_(CONFIG|WRITE_KEY|DISABLED|E2E_.*)")
+_NOT_OURS = re.compile(
+    "HEADWATER_(CONFIG|WRITE_KEY|HOST|DISABLED|STRICT|SPOOL|TIMEOUT|EXIT_TIMEOUT"
+    "|FLUSH_AT|FLUSH_INTERVAL|E2E_.*)"
+)
 _NO_NETWORKS = "none"
 _HIDDEN = "***"
 _MIN_SECRET_CHARS = 16

@@ -10,6 +10,7 @@
         ├── UnavailableError      the events are kept: no delivery is possible now
         └── LossError             the events are lost
             ├── InvalidEventError     not taken: its name, id or time is wrong
+            ├── BeforeSendError       not taken: before_send has raised
             ├── EventTooLargeError    not taken: over the limit of one event
             ├── ClosedError           not taken: captured after shutdown
             ├── QueueFullError        dropped to keep the queue within its bounds
@@ -19,24 +20,32 @@
             └── UndeliveredError      given up: still queued at shutdown
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import ClassVar
 
+from headwater_schema.outcomes import ClientLoss as LossReason
 
-class LossReason(StrEnum):
-    """Why an event was lost on the client's side: a closed list."""
-
-    __repr__ = str.__repr__  # plain names where somebody prints `stats()`
-
-    INVALID_EVENT = "invalid_event"
-    EVENT_TOO_LARGE = "event_too_large"
-    QUEUE_FULL = "queue_full"
-    CLOSED = "closed"
-    BATCH_REFUSED = "batch_refused"
-    EVENT_REFUSED = "event_refused"
-    UNCONFIRMED = "unconfirmed"
-    UNDELIVERED = "undelivered"
+__all__ = [
+    "BatchRefusedError",
+    "BeforeSendError",
+    "ClosedError",
+    "EventRefusedError",
+    "EventTooLargeError",
+    "HeadwaterError",
+    "InvalidEventError",
+    "LossError",
+    "LossReason",
+    "PropertyRefusedError",
+    "QueueFullError",
+    "ReportedError",
+    "SettingsError",
+    "TransportError",
+    "UnavailableError",
+    "UnconfirmedError",
+    "UndeliveredError",
+]
 
 
 class HeadwaterError(Exception):
@@ -96,6 +105,12 @@ class InvalidEventError(LossError):
     """An event cannot be taken since its name, id or time is wrong."""
 
     reason = LossReason.INVALID_EVENT
+
+
+class BeforeSendError(LossError):
+    """`before_send` has raised, or returned what is no event."""
+
+    reason = LossReason.BEFORE_SEND_FAILED
 
 
 class EventTooLargeError(LossError):

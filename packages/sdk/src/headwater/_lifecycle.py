@@ -4,6 +4,8 @@ At exit all senders of the process deliver at the same time, under one deadline.
 child of a fork each begins anew: without the parent's events, locks and connection.
 """
 
+from __future__ import annotations
+
 import atexit
 import logging  # noqa: F401 - before our hooks, see below
 import os
@@ -20,7 +22,8 @@ class _Sender(Protocol):
     @property
     def exit_timeout_s(self) -> float: ...
     def close(self) -> None: ...
-    def shutdown(self, timeout_s: float, *, gives_up: bool) -> object: ...
+    def flush(self, timeout_s: float, *, gives_up: bool) -> object: ...
+    def deliver_last(self, timeout_s: float) -> None: ...
     def reset_after_fork(self) -> None: ...
 
 
@@ -95,7 +98,16 @@ def deliver_at_exit() -> None:
     for sender in senders:
         sender.close()
     for sender in senders:
-        sender.shutdown(max(0.0, deadline - time.monotonic()), gives_up=True)
+        sender.deliver_last(max(0.0, deadline - time.monotonic()))
+
+
+def flush_all() -> None:
+    """Waits for what is queued, under the longest of the deadlines."""
+    senders = _alive()
+    timeouts = [sender.exit_timeout_s for sender in senders]
+    deadline = time.monotonic() + max(timeouts, default=0.0)
+    for sender in senders:
+        sender.flush(max(0.0, deadline - time.monotonic()), gives_up=True)
 
 
 def _reset_after_fork() -> None:

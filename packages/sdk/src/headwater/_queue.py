@@ -9,19 +9,27 @@ batches, the others are pending::
 
 A frozen batch stays in the queue, and is counted, until it is settled. A delivery
 that fails therefore needs nothing put back: order, id and events are as they were.
-When the queue is full the oldest *pending* events make room; when frozen batches
-alone fill it, the new event is not taken.
+When the queue is full the oldest *pending* events make room, or the new one is not
+taken: that is the policy of the owner. When frozen batches alone fill the queue, the
+new event is not taken under either.
+
+Batches that a spool keeps leave the queue early: they are settled as *spooled*.
 """
 
+from __future__ import annotations
+
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+
+from msgspec import Struct
 
 from headwater._batch import FrozenBatch
+from headwater._errors import LossReason
+from headwater._results import FlushResult
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(Struct):
     """What becomes of the events that were queued when it was opened.
 
     Attributes:
@@ -29,12 +37,14 @@ class Ticket:
         queued: How many are not settled yet.
         delivered: How many the server has.
         lost: How many it will never get.
+        spooled: How many wait on disk.
     """
 
     end: int
     queued: int
     delivered: int = 0
     lost: int = 0
+    spooled: int = 0
 
     def count(self, first: int, *, delivered: int, lost: int) -> None:
         """Takes note of settled events, of which the first has the number `first`."""
@@ -43,6 +53,26 @@ class Ticket:
             self.delivered += delivered
             self.lost += lost
 
+    def count_spooled(self, batch: FrozenBatch) -> None:
+        """Takes note of a batch that a spool keeps."""
+        inside = self.part_of(batch)
+        self.queued -= inside
+        self.spooled += inside
+
+    def result(self, *, timed_out: bool) -> FlushResult:
+        """Returns what became of the events so far."""
+        return FlushResult(
+            self.delivered,
+            self.lost,
+            self.queued,
+            timed_out=timed_out,
+            spooled=self.spooled,
+        )
+
+    def part_of(self, batch: FrozenBatch) -> int:
+        """Returns how many events of a batch belong to it; it may end in its midst."""
+        return min(max(self.end - batch.first, 0), len(batch.events))
+
 
 class EventQueue:
     """FIFO of encoded events; its owner holds a lock around every call.
@@ -50,9 +80,13 @@ class EventQueue:
     Args:
         max_events: Most events, frozen ones included.
         max_bytes: Most bytes of encoded events, frozen ones included.
+        historical: The events are old on purpose.
     """
 
-    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+    def __init__(
+        self, *, max_events: int, max_bytes: int, historical: bool = False
+    ) -> None:
+        self._historical = historical
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._frozen: deque[FrozenBatch] = deque()
@@ -76,23 +110,28 @@ class EventQueue:
         return self._frozen[0] if self._frozen else None
 
     @property
+    def frozen(self) -> Sequence[FrozenBatch]:
+        """All batches, the one that goes next first."""
+        return tuple(self._frozen)
+
+    @property
     def is_awaited(self) -> bool:
         """Somebody holds a ticket for events that are not settled."""
         return any(ticket.queued for ticket in self._tickets)
 
-    def append(self, event: bytes, now: float) -> Sequence[bytes]:
-        """Takes `event`, dropping older ones if it must.
+    def has_room(self, size: int) -> bool:
+        """Whether an event of `size` bytes can be taken without dropping any."""
+        return self._length < self._max_events and self._bytes + size <= self._max_bytes
+
+    def append(self, event: bytes, now: float) -> bool:
+        """Takes `event` if there is room for it.
 
         Returns:
-            The events that were lost by it: the oldest pending ones, or `event`
-            itself where dropping all of those would not make room.
+            Whether it was taken.
         """
         size = len(event)
-        lost: Sequence[bytes] = ()
         if self._length >= self._max_events or self._bytes + size > self._max_bytes:
-            lost = self._make_room(size)
-            if not lost:
-                return (event,)
+            return False
         if not self._pending:
             self.waiting_since = now
         self._pending.append(event)
@@ -101,9 +140,29 @@ class EventQueue:
         self._bytes += size
         self.pending += 1
         self.pending_bytes += size
+        return True
+
+    def make_room(self, size: int) -> list[bytes]:
+        """Drops the oldest pending events so that one of `size` bytes can be taken.
+
+        Returns:
+            Those that were dropped: none if even all of them would not suffice.
+        """
+        if not self._has_room_without_pending(size):
+            return []
+        lost = []
+        while not self.has_room(size):
+            lost.append(self._drop_oldest())
         return lost
 
-    def freeze(self, batch_id: str, *, max_events: int, max_bytes: int) -> FrozenBatch:
+    def freeze(
+        self,
+        batch_id: str,
+        *,
+        max_events: int,
+        max_bytes: int,
+        losses: Mapping[LossReason, int],
+    ) -> FrozenBatch:
         """Makes a batch of the oldest pending events and puts it behind the frozen.
 
         It has one event at least, whatever its size, and never more than the bounds.
@@ -111,19 +170,18 @@ class EventQueue:
         """
         pending = self._pending
         first = self._appended - len(pending)
-        events = [pending.popleft()]
-        size = len(events[0])
+        events = list(islice(pending, max_events))
+        size = sum(map(len, events))
         # Each further event costs a comma.
-        while pending and len(events) < max_events:
-            if size + len(pending[0]) + 1 > max_bytes:
-                break
-            size += len(pending[0]) + 1
-            events.append(pending.popleft())
+        while size + len(events) - 1 > max_bytes and len(events) > 1:
+            size -= len(events.pop())
+        for _ in events:
+            pending.popleft()
         self.pending -= len(events)
-        self.pending_bytes -= size - len(events) + 1
+        self.pending_bytes -= size
         if not pending:
             self.waiting_since = None
-        batch = FrozenBatch(batch_id, first, tuple(events))
+        batch = FrozenBatch(batch_id, first, tuple(events), losses, self._historical)
         self._frozen.append(batch)
         return batch
 
@@ -141,8 +199,7 @@ class EventQueue:
             return False
         self._frozen.popleft()
         for ticket in self._tickets:
-            # A ticket may end in the middle of the batch.
-            inside = min(max(ticket.end - batch.first, 0), len(batch.events))
+            inside = ticket.part_of(batch)
             missing = sum(place < inside for place in lost)
             ticket.count(batch.first, delivered=inside - missing, lost=missing)
         self._remove(batch.events)
@@ -159,6 +216,16 @@ class EventQueue:
         self._frozen.popleft()
         self._frozen.extendleft(reversed(batch.halves(first_id, second_id)))
         return True
+
+    def leave_to_spool(self, batches: Collection[FrozenBatch]) -> None:
+        """Takes frozen batches out of the queue; they are safe elsewhere."""
+        ids = {batch.batch_id for batch in batches}
+        leaving = [batch for batch in self._frozen if batch.batch_id in ids]
+        self._frozen = deque(b for b in self._frozen if b.batch_id not in ids)
+        for batch in leaving:
+            for ticket in self._tickets:
+                ticket.count_spooled(batch)
+            self._remove(batch.events)
 
     def clear(self) -> list[bytes]:
         """Empties the queue and returns what was in it, all of it lost."""
@@ -183,22 +250,15 @@ class EventQueue:
         """Forgets a ticket; nobody waits for it any more."""
         self._tickets = [other for other in self._tickets if other is not ticket]
 
-    def _make_room(self, size: int) -> list[bytes]:
-        """Drops the oldest pending events, or none if that would not suffice."""
-        pending = self._pending
-        if not self._has_room_without_pending(size):
-            return []
-        lost = []
-        while self._length >= self._max_events or self._bytes + size > self._max_bytes:
-            first = self._appended - len(pending)
-            event = pending.popleft()
-            for ticket in self._tickets:
-                ticket.count(first, delivered=0, lost=1)
-            self.pending -= 1
-            self.pending_bytes -= len(event)
-            self._remove((event,))
-            lost.append(event)
-        return lost
+    def _drop_oldest(self) -> bytes:
+        first = self._appended - len(self._pending)
+        event = self._pending.popleft()
+        for ticket in self._tickets:
+            ticket.count(first, delivered=0, lost=1)
+        self.pending -= 1
+        self.pending_bytes -= len(event)
+        self._remove((event,))
+        return event
 
     def _has_room_without_pending(self, size: int) -> bool:
         return (
@@ -206,7 +266,6 @@ class EventQueue:
             and self._bytes - self.pending_bytes + size <= self._max_bytes
         )
 
-    def _remove(self, events: Iterable[bytes]) -> None:
-        for event in events:
-            self._length -= 1
-            self._bytes -= len(event)
+    def _remove(self, events: Sequence[bytes]) -> None:
+        self._length -= len(events)
+        self._bytes -= sum(map(len, events))

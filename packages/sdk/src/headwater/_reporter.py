@@ -28,6 +28,11 @@ OnError = Callable[[ReportedError, list[CapturedEvent]], object]
 _decode: Final = msgspec.json.Decoder(CapturedEvent).decode
 
 
+def read_name(event: bytes) -> str:
+    """Returns the name of an encoded event."""
+    return _decode(event)["event"]
+
+
 class Reporter:
     """Reports faults; may be called by any thread, with no lock held.
 

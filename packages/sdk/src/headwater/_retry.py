@@ -5,10 +5,13 @@ jitter. After a round that failed the next begins one flush interval later, and 
 back-off goes on growing up to its cap. `Retry-After` is a lower bound to all this.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Final
+
+from msgspec import Struct
 
 MAX_BACKOFF_S: Final = 60.0
 MAX_RETRY_AFTER_S: Final = 300.0
@@ -16,8 +19,7 @@ _FIRST_BACKOFF_S: Final = 0.5
 _LARGEST_EXPONENT: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How often and how soon.
 
     Attributes:

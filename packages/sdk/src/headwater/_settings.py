@@ -1,21 +1,53 @@
 """The options of a client, checked all at once before anything is started."""
 
-import math
-import re
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urlsplit
+from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+from typing import TypedDict
+
+from msgspec import Struct
+
+from headwater import _faults
+from headwater._compression import Compression
 from headwater._errors import SettingsError
-from headwater_schema.limits import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
+from headwater._overflow import Block, Overflow
+from headwater._reporter import CapturedEvent, OnError
+from headwater._spool_port import Spool
 
-_HEADER_TEXT: Final = re.compile(r"[!-~]+")
-_MIN_BATCH_BYTES: Final = 1024
-_UNBOUNDED: Final = 2**63 - 1
+_MIB = 1024 * 1024
+
+BeforeSend = Callable[[CapturedEvent], CapturedEvent | None]
+"""Looks at an event before it is queued; returns what to queue, or None for nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Options(TypedDict, total=False):
+    """What `Client`, `AsyncClient` and `init` take by keyword; see `Client`."""
+
+    flush_at: int
+    flush_interval: float
+    max_batch_events: int
+    max_batch_bytes: int
+    max_queue_size: int
+    max_queue_bytes: int
+    overflow: Overflow
+    compression: Compression
+    timeout: float
+    max_retries: int
+    exit_timeout: float
+    proxy: str | None
+    ca_file: str | None
+    spool: str | os.PathLike[str] | Spool | None
+    spool_max_bytes: int
+    historical: bool
+    disabled: bool
+    strict: bool
+    super_properties: Mapping[str, object]
+    before_send: BeforeSend | None
+    on_error: OnError | None
+
+
+class Settings(Struct, frozen=True, kw_only=True):
     """The options of a client; `Client` describes each.
 
     Raises:
@@ -24,41 +56,31 @@ class Settings:
 
     write_key: str
     host: str
-    flush_at: int
-    flush_interval: float
-    max_batch_events: int
-    max_batch_bytes: int
-    max_queue_size: int
-    max_queue_bytes: int
-    gzip: bool
-    timeout: float
-    max_retries: int
-    exit_timeout: float
+    flush_at: int = 100
+    flush_interval: float = 5.0
+    max_batch_events: int = 1_000
+    max_batch_bytes: int = 4 * _MIB
+    max_queue_size: int = 10_000
+    max_queue_bytes: int = 64 * _MIB
+    overflow: Overflow = "drop_oldest"
+    compression: Compression = "auto"
+    timeout: float = 10.0
+    max_retries: int = 3
+    exit_timeout: float = 2.0
+    proxy: str | None = None
+    ca_file: str | None = None
+    spool: str | os.PathLike[str] | Spool | None = None
+    spool_max_bytes: int = 256 * _MIB
+    historical: bool = False
+    disabled: bool = False
+    strict: bool = False
+    super_properties: Mapping[str, object] = {}
+    before_send: BeforeSend | None = None
+    on_error: OnError | None = None
 
     def __post_init__(self) -> None:
         """Check every option before complaining about any."""
-        faults = [
-            *_faults_of_key(self.write_key),
-            *_faults_of_host(self.host),
-            *_faults_of_count("flush_at", self.flush_at, 1, _UNBOUNDED),
-            *_faults_of_seconds("flush_interval", self.flush_interval),
-            *_faults_of_count(
-                "max_batch_events", self.max_batch_events, 1, MAX_BATCH_EVENTS
-            ),
-            *_faults_of_count(
-                "max_batch_bytes",
-                self.max_batch_bytes,
-                _MIN_BATCH_BYTES,
-                MAX_BATCH_BYTES,
-            ),
-            *_faults_of_count("max_queue_size", self.max_queue_size, 1, _UNBOUNDED),
-            *_faults_of_count(
-                "max_queue_bytes", self.max_queue_bytes, MAX_EVENT_BYTES, _UNBOUNDED
-            ),
-            *_faults_of_seconds("timeout", self.timeout),
-            *_faults_of_count("max_retries", self.max_retries, 0, _UNBOUNDED),
-            *_faults_of_seconds("exit_timeout", self.exit_timeout),
-        ]
+        faults = _faults.of(self)
         if faults:
             raise SettingsError(faults)
 
@@ -72,40 +94,9 @@ class Settings:
         """Where batches are posted to."""
         return self.host.rstrip("/") + "/ingest-events"
 
-
-def _faults_of_key(key: object) -> list[str]:
-    if isinstance(key, str) and _HEADER_TEXT.fullmatch(key):
-        return []
-    # The key itself is a secret: not even a wrong one is shown.
-    return ["write_key must be text of visible ASCII characters, without spaces"]
-
-
-def _faults_of_host(host: object) -> list[str]:
-    try:
-        parts = urlsplit(host) if isinstance(host, str) else None
-        if (
-            parts
-            and parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-            # Messages show the host, so it must hold no secret.
-            and parts.username is None
-            and not (parts.query or parts.fragment or " " in parts.netloc)
-        ):
-            return []
-    except ValueError:
-        pass
-    return [f'host must be a URL such as "https://events.example.com", not {host!r}']
-
-
-def _faults_of_count(name: str, value: object, low: int, high: int) -> list[str]:
-    if type(value) is int and low <= value <= high:
-        return []
-    most = f"at least {low}" if high == _UNBOUNDED else f"from {low} to {high}"
-    return [f"{name} must be a whole number {most}, not {value!r}"]
-
-
-def _faults_of_seconds(name: str, value: object) -> list[str]:
-    if type(value) in {int, float} and 0 < value < math.inf:  # type: ignore[operator] # a number
-        return []
-    return [f"{name} must be a number of seconds above 0, not {value!r}"]
+    @property
+    def block_s(self) -> float:
+        """How long `capture` may wait for room in the queue."""
+        if isinstance(self.overflow, Block):
+            return self.overflow.timeout
+        return 0.0

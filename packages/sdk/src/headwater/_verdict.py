@@ -3,36 +3,37 @@
 This is the only place that knows status codes and decides whether to try again.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from headwater._retry import parse_retry_after
 from headwater._transport import Response
+from headwater_schema.answers import decode_answer, decode_error
 from headwater_schema.batch import EventResult
-from headwater_schema.codec import MalformedBodyError, decode_answer, decode_error
+from headwater_schema.errors import MalformedBodyError
 
 _RETRYABLE: Final = frozenset({408, 425, 429})
 _SHOWN_CHARS: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """The server has the batch, but for the events listed in `results`."""
 
     results: Mapping[str, EventResult]
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
+class TryAgain(Struct, frozen=True):
     """The server has not taken the batch now, or nobody knows."""
 
     why: str
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The server will never take the batch as it is.
 
     Attributes:
@@ -48,8 +49,7 @@ class Refused:
     is_too_large: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A 2xx that Headwater did not write: a portal, a proxy or a wrong host.
 
     Nobody knows whether the batch was stored. It is tried again for one round, since

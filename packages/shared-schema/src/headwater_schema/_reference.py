@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headwater_schema._openapi import STATUSES
-from headwater_schema.outcomes import RESERVED, ErrorCode, Outcome, Reason
+from headwater_schema.outcomes import RESERVED, ClientLoss, ErrorCode, Outcome, Reason
 
 _INTRODUCTION: Final = """\
 # Outcomes, reasons and error codes
@@ -21,6 +21,11 @@ This page is made from `headwater_schema.outcomes`:
 """
 _OUTCOMES: Final = "What became of an event whose request was understood."
 _REASONS: Final = "Why an event was dropped or is invalid."
+_LOSSES: Final = """\
+Why a client gave an event up. Clients tell in `client_losses` of their next batch; the
+service counts that in `headwater_client_losses_total` and, with the outcome
+`client_lost`, in `ingest_counters`. Such events were never received. What the service
+refused itself, and so has counted already, is not told."""
 _CODES: Final = """\
 Why a whole request was refused. Nothing of it was stored. The message in the answer
 says what to do. Clients send a batch again on 429 and 503, and on no other of these."""
@@ -35,6 +40,7 @@ def render_reasons() -> str:
             *_section(
                 "Reasons", _REASONS, ["reason", "outcome", "meaning"], _reasons()
             ),
+            *_section("Losses of clients", _LOSSES, ["reason", "meaning"], _losses()),
             *_section("Error codes", _CODES, ["code", "status", "meaning"], _codes()),
         ]
     )
@@ -51,6 +57,10 @@ def _reasons() -> Iterable[list[str]]:
 def _meaning(reason: Reason) -> str:
     suffix = " *Reserved: not given yet.*" if reason in RESERVED else ""
     return reason.description + suffix
+
+
+def _losses() -> Iterable[list[str]]:
+    return ([f"`{each}`", each.description] for each in ClientLoss)
 
 
 def _codes() -> Iterable[list[str]]:

@@ -8,11 +8,9 @@ forbids it: `NaN`, `Infinity`, lone surrogates, invalid UTF-8, numbers beyond a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-from msgspec import DecodeError
 
 from headwater_schema._careful import (
     NOT_PLAIN,
@@ -21,7 +19,7 @@ from headwater_schema._careful import (
     events_fit,
 )
 from headwater_schema._formats import JSON, MESSAGE_PACK
-from headwater_schema.batch import Answer, ErrorAnswer
+from headwater_schema.answers import decode_answer, decode_error
 from headwater_schema.decoded import DecodedBatch, RefusedEvent
 from headwater_schema.errors import BodyError, MalformedBodyError, TooLargeError
 from headwater_schema.limits import MAX_BATCH_BYTES
@@ -38,8 +36,6 @@ __all__ = [
     "encode_json",
     "encode_message_pack",
 ]
-
-_T = TypeVar("_T")
 
 
 def decode_batch(body: bytes, *, message_pack: bool = False) -> DecodedBatch:
@@ -69,25 +65,6 @@ def decode_batch(body: bytes, *, message_pack: bool = False) -> DecodedBatch:
     return decode_carefully(body, form)
 
 
-def decode_answer(body: bytes) -> Answer:
-    """Decodes the answer to a batch that was taken.
-
-    Raises:
-        MalformedBodyError: The body is not such an answer: something else than
-            Headwater spoke.
-    """
-    return _decode(_decode_answer, body)
-
-
-def decode_error(body: bytes) -> ErrorAnswer:
-    """Decodes the answer to a request that was refused.
-
-    Raises:
-        MalformedBodyError: The body is not such an answer.
-    """
-    return _decode(_decode_error, body)
-
-
 def encode_message_pack(value: Any) -> bytes:
     """Encodes a struct of this package as MessagePack.
 
@@ -97,15 +74,6 @@ def encode_message_pack(value: Any) -> bytes:
         return _encode_message_pack(value)
     except OverflowError:
         return _encode_message_pack(_shorten(msgspec.to_builtins(value)))
-
-
-def _decode(decode: Callable[[bytes], _T], body: bytes) -> _T:
-    try:
-        return decode(body)
-    except RecursionError:
-        raise MalformedBodyError("nested too deeply") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBodyError(str(error)) from None
 
 
 def _shorten(value: Any) -> Any:
@@ -122,5 +90,3 @@ encode_json: Final = msgspec.json.Encoder().encode
 """Encodes a struct of this package as JSON."""
 
 _encode_message_pack: Final = msgspec.msgpack.Encoder().encode
-_decode_answer: Final = msgspec.json.Decoder(Answer).decode
-_decode_error: Final = msgspec.json.Decoder(ErrorAnswer).decode

@@ -9,22 +9,14 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-import uuid_utils
+from headwater_schema.new_ids import new_batch_id, new_event_id
+
+__all__ = ["derive_batch_id", "derive_event_id", "new_batch_id", "new_event_id"]
 
 _VERSION_8: Final = 0x8 << 76
 _VARIANT_RFC: Final = 0b10 << 62
 _INDEX_BITS: Final = 32
 _FREE_BITS: Final = ~((0xF << 76) | (0b11 << 62)) & ((1 << 128) - 1)
-
-
-def new_event_id() -> str:
-    """Returns a new UUIDv7 as text, greater than all made before in this process."""
-    return str(uuid_utils.uuid7())
-
-
-def new_batch_id() -> str:
-    """Returns a new UUIDv7 as text; it stays with the batch over all retries."""
-    return str(uuid_utils.uuid7())
 
 
 def derive_batch_id(write_key: str, body: bytes) -> UUID:

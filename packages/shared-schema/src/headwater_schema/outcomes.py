@@ -169,3 +169,25 @@ class ErrorCode(_Described):
         "The service cannot make the batch durable now; send it again later.",
     )
     DRAINING = "draining", "This node is shutting down; send the batch again."
+
+
+class ClientLoss(_Described):
+    """Why a client gave an event up before the service could know of it."""
+
+    __repr__ = str.__repr__  # plain names where somebody prints their counts
+
+    INVALID_EVENT = "invalid_event", "Its name, id or time is wrong."
+    EVENT_TOO_LARGE = "event_too_large", "It is larger than one event may be."
+    BEFORE_SEND = "before_send", "The application's `before_send` held it back."
+    BEFORE_SEND_FAILED = "before_send_failed", "`before_send` raised an error."
+    QUEUE_FULL = "queue_full", "The client's queue was full."
+    CLOSED = "closed", "It was captured after the client had been shut down."
+    BATCH_REFUSED = "batch_refused", "Its batch was refused by the service."
+    EVENT_REFUSED = "event_refused", "It was refused by the service."
+    UNCONFIRMED = "unconfirmed", "Something else than Headwater took its batch."
+    UNDELIVERED = "undelivered", "It was still queued when the client ended."
+    OTHER = "other", "A reason that this version of the service does not know."
+
+
+SERVER_KNOWS: Final = frozenset({ClientLoss.BATCH_REFUSED, ClientLoss.EVENT_REFUSED})
+"""Losses that the service has counted itself, so no client tells it of them."""

@@ -16,6 +16,7 @@ import msgspec
 from headwater_ingest.errors import JournalClosedError, JournalError, JournalFullError
 from headwater_ingest.http.admission import admit_batch
 from headwater_ingest.http.body import Headers, inflate
+from headwater_ingest.http.client_losses import count_client_losses, only_losses
 from headwater_ingest.http.keys import MAX_STRANGER_BYTES, peek_key, read_key
 from headwater_ingest.http.prepared import (
     Answered,
@@ -25,7 +26,7 @@ from headwater_ingest.http.prepared import (
     pack_batch,
 )
 from headwater_ingest.http.refusal import RequestRefusedError
-from headwater_ingest.journal.counts import Count
+from headwater_ingest.journal.counts import CLIENT_LOST, Count
 from headwater_ingest.journal.entry import (
     Committed,
     Entry,
@@ -136,7 +137,8 @@ class Intake:
         (key,) = window_keys(batch.site_id, [batch.batch_id])
         if self._journal.seen_batch(key):
             return Known(key)
-        return pack_batch(batch, key, self._build(site, batch))
+        losses = count_client_losses(site.id, batch.decoded.envelope)
+        return pack_batch(batch, key, self._build(site, batch), losses)
 
     def _compare(
         self, request: Request, key: bytes, stored: StoredAnswer | None
@@ -152,6 +154,7 @@ class Intake:
             events = self._count_repeat(stored)
             self._journal.count(Count(site.id, Outcome.DUPLICATE.value, "", events))
             return Answered(stored.for_repeat())
+        # What the first batch under this id has told of losses is counted.
         return pack_batch(batch, key, self._build(site, batch))
 
     def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
@@ -202,12 +205,18 @@ class Intake:
                 self._count_repeat(stored)
                 return stored.for_repeat()
             case PartlyRepeated(answer):
-                counts = count_result(entry.site_id, _decode_result(answer))
+                counts = (
+                    *count_result(entry.site_id, _decode_result(answer)),
+                    *only_losses(entry.counts),
+                )
             case Committed():
                 answer, counts = entry.answer, entry.counts
             case _:
                 assert_never(receipt)
         for each in counts:
+            if each.outcome == CLIENT_LOST:
+                self._metrics.count_client_losses(each.reason, each.events)
+                continue
             self._metrics.count_events(each.outcome, each.events, each.reason or None)
             if each.outcome == Outcome.ACCEPTED:
                 self._gate.count_accepted(

@@ -52,8 +52,17 @@ class Answered:
     answer: bytes
 
 
-def pack_batch(batch: NativeBatch, key: bytes, built: BuiltBatch) -> Prepared:
-    """Returns a batch that is ready for the journal."""
+def pack_batch(
+    batch: NativeBatch, key: bytes, built: BuiltBatch, losses: tuple[Count, ...] = ()
+) -> Prepared:
+    """Returns a batch that is ready for the journal.
+
+    Args:
+        batch: The batch.
+        key: Under which the window will know it.
+        built: What the pipeline made of it.
+        losses: What its client says it has lost.
+    """
     entry = Entry(
         site_id=batch.site_id,
         batch_id=key,
@@ -62,7 +71,7 @@ def pack_batch(batch: NativeBatch, key: bytes, built: BuiltBatch) -> Prepared:
         row_count=len(built.keys),
         answer=encode_json(built.result),
         ids_digest=built.ids_digest,
-        counts=count_result(batch.site_id, built.result),
+        counts=count_result(batch.site_id, built.result) + losses,
     )
     return Prepared(entry, batch.decoded.refused_properties, built.future_times)
 

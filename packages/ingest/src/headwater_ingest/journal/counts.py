@@ -17,14 +17,17 @@ from headwater_schema.outcomes import Outcome
 
 LONGEST_WAIT_S: Final = 1.0
 
+CLIENT_LOST: Final = "client_lost"
+"""Stands for an outcome where a client tells of events that nobody has received."""
+
 
 class Count(NamedTuple):
     """So many events of a site had an outcome.
 
     Attributes:
         site_id: The site; 0 for a domain that is no site.
-        outcome: What became of them, a member of `Outcome`.
-        reason: Why, a member of `Reason`; empty when nothing was wrong.
+        outcome: A member of `Outcome`, or `CLIENT_LOST`.
+        reason: A member of `Reason` or of `ClientLoss`; empty if nothing was wrong.
         events: How many.
     """
 
@@ -67,7 +70,8 @@ def tally_as_repeat(counts: Iterable[Count]) -> Tally:
     """Return the sums of the counts of a batch that was taken before, all of it."""
     sums: Tally = Counter()
     for each in counts:
-        sums[each.site_id, Outcome.DUPLICATE.value, ""] += each.events
+        if each.outcome != CLIENT_LOST:
+            sums[each.site_id, Outcome.DUPLICATE.value, ""] += each.events
     return sums
 
 

@@ -16,7 +16,7 @@ from headwater_ingest.telemetry.state import (
     NodeState,
     Readiness,
 )
-from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+from headwater_schema.outcomes import ClientLoss, ErrorCode, Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,12 @@ EVENTS = Definition(
     "counter",
     "Events by what became of them, for requests that were understood.",
     {"outcome": Outcome, "reason": ["", *Reason]},
+)
+CLIENT_LOSSES = Definition(
+    "headwater_client_losses_total",
+    "counter",
+    "Events that clients say they have lost; they were never received here.",
+    {"reason": ClientLoss},
 )
 REFUSED_PROPERTIES = Definition(
     "headwater_properties_refused_total",
@@ -126,6 +132,7 @@ MISSING_RATES = Definition(
 )
 TOLD = (
     EVENTS,
+    CLIENT_LOSSES,
     STEP_SECONDS,
     TRUNCATED_PROPS,
     MISSING_RATES,

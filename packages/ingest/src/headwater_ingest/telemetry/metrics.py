@@ -22,7 +22,7 @@ from headwater_ingest.telemetry import definitions
 from headwater_ingest.telemetry.accounts import ROW_STATES, Account
 from headwater_ingest.telemetry.definitions import Definition
 from headwater_ingest.telemetry.state import NodeState, Readiness
-from headwater_schema.outcomes import ErrorCode, Outcome, Reason
+from headwater_schema.outcomes import ClientLoss, ErrorCode, Outcome, Reason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,6 +42,8 @@ class Metrics:
             (outcome, reason): events.labels(outcome, reason or "")
             for outcome, reason in _outcomes()
         }
+        losses = self._counter(definitions.CLIENT_LOSSES)
+        self._client_losses = {each.value: losses.labels(each) for each in ClientLoss}
         steps = self._histogram(definitions.STEP_SECONDS)
         self._steps = {each: steps.labels(each) for each in definitions.PIPELINE_STEPS}
         self._truncated_props = self._counter(definitions.TRUNCATED_PROPS)
@@ -65,6 +67,15 @@ class Metrics:
             reason: A member of `Reason`, or its text; None where nothing is wrong.
         """
         self._events[outcome, reason].inc(count)
+
+    def count_client_losses(self, reason: str, count: int) -> None:
+        """Count events that a client says it has lost.
+
+        Args:
+            reason: A member of `ClientLoss`, or its text.
+            count: How many.
+        """
+        self._client_losses[reason].inc(count)
 
     def observe_step(self, step: str, seconds: float) -> None:
         """Note how long one of `PIPELINE_STEPS` took."""
