@@ -24,7 +24,7 @@ from headwater import AsyncClient, Client, Request, Response
 EVENTS = 50_000
 QUEUED = 100_000
 REPEATS = 5
-ROOM = {"max_queue_size": 2 * QUEUED, "max_queue_bytes": 2**30}
+ROOM: Any = {"max_queue_size": 2 * QUEUED, "max_queue_bytes": 2**30}
 PROPERTIES = {
     "plan": "pro",
     "amount": 49.99,
