@@ -75,7 +75,7 @@ async def serve(settings: Settings) -> None:
             web=web,
             degraded_after_seconds=settings.degraded_after_seconds,
         )
-        journal.divide_among(lambda: len(shared.sites))
+        journal.divide_among(lambda: shared.sites.receivers)
         metrics.read_from(node.read)
         metrics.read_accounts_from(node.read_accounts)
         server = HttpServer(make_application(settings, node, metrics), sock)

@@ -110,3 +110,11 @@ def test_a_registry_is_not_loaded_before_its_first_table() -> None:
     registry.replace([])
 
     assert registry.is_loaded
+
+
+def test_a_site_that_sums_up_others_receives_nothing() -> None:
+    registry = SiteRegistry()
+    consolidated = Site(3, "all.example", frozenset(), is_consolidated=True)
+    registry.replace([site(1), site(2), consolidated])
+
+    assert (len(registry), registry.receivers) == (3, 2)

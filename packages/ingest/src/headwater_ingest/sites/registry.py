@@ -38,6 +38,11 @@ class SiteRegistry:
         return self._sites
 
     @property
+    def receivers(self) -> int:
+        """How many sites there are that may get events."""
+        return sum(not site.is_consolidated for site in self._sites)
+
+    @property
     def is_loaded(self) -> bool:
         """Whether any table of sites has been put in force yet."""
         return self._loaded
