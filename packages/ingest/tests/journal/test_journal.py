@@ -393,6 +393,20 @@ def test_a_site_that_is_alone_has_all_the_room(
         assert not isinstance(caught.value, JournalShareError)
 
 
+def test_what_a_lone_site_has_written_does_not_count_against_it(
+    tmp_path: Path, make_entry: MakeEntry, append: Append
+) -> None:
+    with closing(Journal.open(tmp_path, max_bytes=100_000)) as journal:
+        for _ in range(9):  # in one stretch, of which half is written
+            append(journal, make_entry(1, padding=5_000))
+        with closing(JournalReader(tmp_path)) as reader:
+            block = reader.next_block(5, 0)
+            assert block
+            reader.checkpoint(block)
+        while not journal.status().full:
+            assert append(journal, make_entry(1, padding=5_000)) == [Committed()]
+
+
 def test_entries_that_wait_count_towards_the_limit(
     tmp_path: Path, make_entry: MakeEntry
 ) -> None:
