@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, get_args
-from urllib.parse import urlsplit
 
 from headwater._compression import Compression, has_zstd
 from headwater._overflow import Block
@@ -55,6 +54,8 @@ def _identity(settings: Settings) -> Iterator[str]:
 
 
 def _is_host(host: object) -> bool:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - with the first client
+
     try:
         parts = urlsplit(host) if isinstance(host, str) else None
         return bool(

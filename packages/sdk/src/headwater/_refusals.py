@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from headwater._batch import FrozenBatch
 from headwater._verdict import Taken
-from headwater_schema.batch import EventResult
 from headwater_schema.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from headwater_schema.batch import EventResult
 
 _STORED: Final = frozenset({Outcome.ACCEPTED, Outcome.DUPLICATE})
 

@@ -1,20 +1,23 @@
 """What an answer means for the batch. No I/O.
 
-This is the only place that knows status codes and decides whether to try again.
+This is the only place that knows status codes and decides whether to try again. What
+reads answers is imported by whoever sends, with the first of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from headwater._lifecycle import fork_guard
 from headwater._retry import parse_retry_after
 from headwater._transport import Response
-from headwater_schema.answers import decode_answer, decode_error
-from headwater_schema.batch import EventResult
 from headwater_schema.errors import MalformedBodyError
+
+if TYPE_CHECKING:
+    from headwater_schema.batch import EventResult
 
 _RETRYABLE: Final = frozenset({408, 425, 429})
 _SHOWN_CHARS: Final = 200
@@ -81,6 +84,9 @@ def judge(response: Response, wall_time: float) -> Verdict:
 
 
 def _judge_success(response: Response) -> Verdict:
+    with fork_guard:
+        from headwater_schema.answers import decode_answer  # noqa: PLC0415 - see above
+
     try:
         answer = decode_answer(response.body)
     except MalformedBodyError:
@@ -92,6 +98,9 @@ def _judge_success(response: Response) -> Verdict:
 
 def _explanation(response: Response) -> tuple[str, str]:
     """Returns code and message of an error, or what can be had instead."""
+    with fork_guard:
+        from headwater_schema.answers import decode_error  # noqa: PLC0415 - see above
+
     try:
         error = decode_error(response.body)
     except MalformedBodyError:
