@@ -148,7 +148,11 @@ def test_a_client_that_hangs_up_in_its_body_gets_no_answer(web: WebEdge) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no json", b'"text"', b"[]", b"[{}]", b"null", b"12", b'{"n":', b"{"]
+    "body",
+    [
+        *(b"", b"no json", b'"text"', b"[]", b"[{}]", b"null", b"12", b'{"n":', b"{"),
+        *(b'{"n":NaN}', b'{"n":-Infinity}', b'{"n":"a\nb"}', b'{"n":"\xff"}'),
+    ],
 )
 def test_a_text_that_is_no_object_is_refused(web: WebEdge, body: bytes) -> None:
     answer = web.send(body)
