@@ -29,6 +29,7 @@ from headwater_ingest.http.plausible_body import (
 )
 from headwater_ingest.http.plausible_fields import read_fields
 from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
+from headwater_ingest.http.respond import CORS
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.telemetry.metrics import Metrics
@@ -38,17 +39,12 @@ _T = TypeVar("_T")
 _Headers = Mapping[str, str]
 _Pairs = tuple[tuple[bytes, bytes], ...]
 
-_CORS: Final[_Pairs] = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-credentials", b"true"),
-    (b"access-control-expose-headers", b""),
-)
 _ALLOWED: Final = (
     b"Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
     b"X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token"
 )
 _PREFLIGHT: Final[_Pairs] = (
-    *_CORS,
+    *CORS,
     (b"access-control-max-age", b"1728000"),
     (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,OPTIONS"),
     (b"access-control-allow-headers", _ALLOWED),
@@ -77,12 +73,12 @@ def _with_body(status: int, body: bytes, kind: bytes, *headers: _Pairs) -> _Answ
     return _Answer(status, (*(pair for each in headers for pair in each), *about), body)
 
 
-def _text(status: int, body: bytes, headers: _Pairs = _CORS) -> _Answer:
+def _text(status: int, body: bytes, headers: _Pairs = CORS) -> _Answer:
     return _with_body(status, body, b"text/plain", headers)
 
 
 def _json(status: int, body: bytes, headers: _Pairs = ()) -> _Answer:
-    return _with_body(status, body, b"application/json", _CORS, headers)
+    return _with_body(status, body, b"application/json", CORS, headers)
 
 
 _TAKEN: Final = _text(202, b"ok")
