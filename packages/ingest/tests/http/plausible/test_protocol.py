@@ -228,6 +228,15 @@ def test_a_client_that_takes_no_json_is_refused(web: WebEdge, accept: str) -> No
     assert web.rows() == []
 
 
+def test_a_body_that_is_not_what_it_says_goes_before_what_the_client_takes(
+    web: WebEdge,
+) -> None:
+    headers = {"accept": "text/html", "content-type": "application/json"}
+    assert web.send(b'{"n":', headers).status_code == 400
+    assert web.send(b"{}", headers).status_code == 406
+    assert web.send(b'{"n":', {"accept": "text/html"}).status_code == 406
+
+
 def test_a_preflight_allows_everything(web: WebEdge) -> None:
     answer = web.send(
         b"",
