@@ -112,10 +112,8 @@ def test_an_event_of_a_unit_case_with_an_unknown_field_fails(service: Service) -
 
 def test_null_of_a_parsed_field_means_that_it_is_empty(service: Service) -> None:
     right, wrong = _case(parsed={"referrer": None}), _case(parsed={"user_agent": None})
-    agent = {**_REQUEST["headers"], "user-agent": "curl/8"}
-    cases = [
-        {**each, "request": {**_REQUEST, "headers": agent}} for each in (right, wrong)
-    ]
+    request = {**_REQUEST, "headers": {**_HEADERS, "user-agent": "curl/8"}}
+    cases = [{**each, "request": request} for each in (right, wrong)]
     first, second = judge(cases, service)
     assert not first.problems
     assert "user_agent" in second.problems[0]
@@ -244,10 +242,11 @@ _BODY = {
     "domain": "site.example",
     "props": {"a": 1, "b": 2},
 }
+_HEADERS = {"content-type": "text/plain", "x-forwarded-for": "203.0.113.7"}
 _REQUEST = {
     "method": "POST",
     "path": "/api/event",
-    "headers": {"content-type": "text/plain", "x-forwarded-for": "203.0.113.7"},
+    "headers": _HEADERS,
     "body": _BODY,
 }
 
