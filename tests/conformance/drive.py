@@ -25,6 +25,10 @@ _STEP_KEYS = frozenset(
     {"method", "path", "headers", "body", "raw_body", "raw_body_template", "peer_ip"}
     | {"delay_s", "at", "before", "flush_before", "concurrent", "t", "note"}
 )
+_NO_RAW_SESSIONS = (
+    "design: there are no raw rows of sessions; the view has one per session"
+)
+_EVENT_FIELDS = frozenset({"name", "i", "interactive", "sd", "e", "props"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ def judge(cases: Sequence[Case], service: Service) -> list[Verdict]:
     runs: dict[int, Run] = {}
     for index, case in enumerate(cases):
         driven = _as_requests(case)
-        if driven is None:
+        if _asks_for_raw_sessions(case):
+            verdicts[index] = Verdict(case, skipped=_NO_RAW_SESSIONS)
+        elif driven is None:
             verdicts[index] = _judge_unit(case)
         else:
             runs[index] = _drive(driven, service)
@@ -62,6 +68,11 @@ def judge(cases: Sequence[Case], service: Service) -> list[Verdict]:
     return [verdicts[index] for index in range(len(cases))]
 
 
+def _asks_for_raw_sessions(case: Case) -> bool:
+    rows = case["expect"].get("session_rows") or []
+    return any(row.get("sign", 1) != 1 for row in rows)
+
+
 def _as_requests(case: Case) -> Case | None:
     """Returns a case that is driven by requests; None for others."""
     if case["level"] == "http":
@@ -69,22 +80,23 @@ def _as_requests(case: Case) -> Case | None:
     if case["unit"]["fn"] != "session.on_events":
         return None
     domain = case["site"]["domain"]
-    steps = [
-        {
-            "method": "POST",
-            "path": "/api/event",
-            "headers": {"content-type": "text/plain"},
-            "t": event.get("t", 0),
-            "body": {
-                "n": event["name"],
-                "u": f"https://{domain}{event.get('pathname', '/')}",
-                "d": domain,
-                **{key: event[key] for key in ("i", "sd", "e") if key in event},
-            },
-        }
-        for event in case["unit"]["args"]["events"]
-    ]
-    return {**case, "sequence": steps}
+    events = case["unit"]["args"]["events"]
+    return {**case, "sequence": [_as_step(each, domain) for each in events]}
+
+
+def _as_step(event: Mapping[str, Any], domain: str) -> dict[str, Any]:
+    """Returns the request of an event; what nobody knows of it stays in the step."""
+    rest = dict(event)
+    host, path = rest.pop("hostname", domain), rest.pop("pathname", "/")
+    said = {key: rest.pop(key) for key in _EVENT_FIELDS & rest.keys()}
+    return {
+        "method": "POST",
+        "path": "/api/event",
+        "headers": {"content-type": "text/plain"},
+        "t": rest.pop("t", 0),
+        "body": {"u": f"https://{host}{path}", "d": domain, **said},
+        **rest,
+    }
 
 
 def _judge_unit(case: Case) -> Verdict:

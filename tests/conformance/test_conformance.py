@@ -71,11 +71,59 @@ def test_what_is_not_as_a_case_expects_is_found(service: Service) -> None:
         assert len(verdict.problems) == 1, verdict
 
 
-def test_a_case_that_asks_for_what_is_unknown_fails(service: Service) -> None:
+@pytest.mark.parametrize(
+    "site",
+    [
+        {"colour": "red"},
+        {"rate_limit": {"threshold": 1, "colour": "red"}},
+        {"shields": {"colour": ["red"]}},
+        {"revenue_goals": [{"event_name": "a", "currency": "EUR", "colour": "red"}]},
+    ],
+    ids=["site", "rate limit", "shields", "goals"],
+)
+def test_a_case_with_an_unknown_setup_fails(
+    site: dict[str, Any], service: Service
+) -> None:
     case = _case(status=202)
-    strange = {**case, "site": {**case["site"], "colour": "red"}}
+    strange = {**case, "site": {**case["site"], **site}}
     [verdict] = judge([strange], service)
     assert "colour" in verdict.problems[0]
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [{"colour": "red"}, {"steps": [{"colour": "red"}]}, {"telemetry": [["colour", 1]]}],
+    ids=["case", "step", "metric"],
+)
+def test_a_case_that_expects_what_is_unknown_fails(
+    expect: dict[str, Any], service: Service
+) -> None:
+    [verdict] = judge([_case(**expect)], service)
+    assert "colour" in verdict.problems[0]
+
+
+def test_an_event_of_a_unit_case_with_an_unknown_field_fails(service: Service) -> None:
+    events = [{"name": "pageview", "colour": "red"}]
+    unit = {"fn": "session.on_events", "args": {"events": events}}
+    case = {"id": "unit", "level": "unit", "site": {"domain": "site.example"}}
+    [verdict] = judge([{**case, "unit": unit, "expect": {"session": {}}}], service)
+    assert "colour" in verdict.problems[0]
+
+
+def test_null_of_a_parsed_field_means_that_it_is_empty(service: Service) -> None:
+    right, wrong = _case(parsed={"referrer": None}), _case(parsed={"user_agent": None})
+    request = {**_REQUEST, "headers": {**_HEADERS, "user-agent": "curl/8"}}
+    cases = [{**each, "request": request} for each in (right, wrong)]
+    first, second = judge(cases, service)
+    assert not first.problems
+    assert "user_agent" in second.problems[0]
+
+
+def test_raw_rows_of_sessions_are_passed_over(service: Service) -> None:
+    rows = [{"sign": 1}, {"sign": -1}, {"sign": 1}]
+    [verdict] = judge([_case(session_rows=rows)], service)
+    assert verdict.skipped is not None
+    assert verdict.skipped.startswith("design: ")
 
 
 def test_a_function_without_a_seam_is_skipped_with_the_reason(service: Service) -> None:
@@ -194,10 +242,11 @@ _BODY = {
     "domain": "site.example",
     "props": {"a": 1, "b": 2},
 }
+_HEADERS = {"content-type": "text/plain", "x-forwarded-for": "203.0.113.7"}
 _REQUEST = {
     "method": "POST",
     "path": "/api/event",
-    "headers": {"content-type": "text/plain", "x-forwarded-for": "203.0.113.7"},
+    "headers": _HEADERS,
     "body": _BODY,
 }
 

@@ -31,6 +31,37 @@ class Setup(msgspec.Struct, forbid_unknown_fields=True):
     at: str | None = None
 
 
+class _RateLimit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    threshold: int | None = None
+    scale_seconds: int | None = None
+
+
+class _Goal(msgspec.Struct, forbid_unknown_fields=True):
+    event_name: str
+    currency: str | None = None
+
+
+class _ShieldRules(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    ip: list[str] = []
+    country: list[str] = []
+    page: list[str] = []
+    hostname: list[str] = []
+
+
+class _SiteSetup(msgspec.Struct, forbid_unknown_fields=True):
+    """A site as cases describe it."""
+
+    domain: str
+    domain_changed_from: str | None = None
+    former_domain: str | None = None
+    consolidated: bool = False
+    rate_limit: _RateLimit = _RateLimit()
+    accept_traffic_until: str | None = None
+    shields: _ShieldRules = _ShieldRules()
+    revenue_goals: list[_Goal] = []
+    allowed_props: list[str] = []
+
+
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     """What happens before a request.
 
@@ -139,27 +170,34 @@ def make_sites(setup: Setup, *, now_ms: int) -> list[Site]:
 
 
 def _make_site(given: dict[str, Any], number: int, *, now_ms: int) -> Site:
-    rest = dict(given)
-    limit = rest.pop("rate_limit", None) or {}
-    shields = rest.pop("shields", None) or {}
-    goals = rest.pop("revenue_goals", None) or []
-    until = rest.pop("accept_traffic_until", None)
-    former = rest.pop("domain_changed_from", None) or rest.pop("former_domain", None)
-    site = Site(
+    site = _read_site(given)
+    until = site.accept_traffic_until
+    return Site(
         number,
-        rest.pop("domain"),
+        site.domain,
         frozenset(),
-        former_domain=former,
-        is_consolidated=bool(rest.pop("consolidated", False)),
-        rate_limit=limit.get("threshold"),
-        rate_window_s=limit.get("scale_seconds") or DEFAULT_WINDOW_S,
+        former_domain=site.domain_changed_from or site.former_domain,
+        is_consolidated=site.consolidated,
+        rate_limit=site.rate_limit.threshold,
+        rate_window_s=site.rate_limit.scale_seconds or DEFAULT_WINDOW_S,
         accept_traffic_until=_read_day(until, now_ms) if until else None,
-        shields=make_shields(**shields),
-        revenue_goals={goal["event_name"]: goal["currency"] for goal in goals},
+        shields=make_shields(**msgspec.structs.asdict(site.shields)),
+        revenue_goals={
+            goal.event_name: goal.currency
+            for goal in site.revenue_goals
+            if goal.currency
+        },
+        allowed_props=tuple(site.allowed_props),
     )
-    if rest:
-        raise ValueError(f"this suite does not know {', '.join(rest)} of a site")
-    return site
+
+
+def _read_site(given: dict[str, Any]) -> _SiteSetup:
+    """Returns what a case says of a site; null is the same as nothing."""
+    said = {key: value for key, value in given.items() if value is not None}
+    try:
+        return msgspec.convert(said, _SiteSetup)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"this suite does not know this of a site: {error}") from None
 
 
 def make_shields(

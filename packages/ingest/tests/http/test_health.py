@@ -197,6 +197,14 @@ def test_plausibles_health_fails_as_readiness_does(
     assert {name for name, value in answer.json().items() if value != "ok"} == wrong
 
 
+@pytest.mark.parametrize("path", ["/api/health", "/api/error"])
+def test_pages_may_read_what_plausible_lets_them(path: str, node: Node) -> None:
+    headers = node.get(path).headers
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["access-control-allow-credentials"] == "true"
+    assert headers["access-control-expose-headers"] == ""
+
+
 def test_metrics_are_in_the_text_form_of_prometheus(node: Node) -> None:
     answer = node.get("/metrics")
 

@@ -40,7 +40,8 @@ class Source(NamedTuple):
         name: What reports call it; None for one that keeps the form in which it came.
         category: Its category.
         hosts: Hosts of its referrers, as the table's file describes them.
-        tags: Tags that mean it, in lower case, its name apart.
+        tags: Tags that mean it, in lower case, its name apart; `.example.com` stands
+            for all names below that domain.
         ads: The same, for tags of paid traffic.
     """
 
@@ -71,7 +72,7 @@ class SourceTable:
 
     def name_of(self, tag: str) -> str:
         """Returns what reports call the source that `tag` means, else the tag."""
-        source = self._texts.get(tag.lower())
+        source = self._find_text(tag.lower())
         return source.name if source and source.name else tag
 
     def is_paid(self, tag: str) -> bool:
@@ -100,6 +101,16 @@ class SourceTable:
             self._texts[text] = source
             self._ads.discard(text)
         self._ads.update(source.ads)
+
+    def _find_text(self, text: str) -> Source | None:
+        """Looks for the text, then for `.domain` of each domain above it."""
+        found = self._texts.get(text)
+        for _ in range(_MAX_LABELS):
+            _, dot, text = text.partition(".")
+            if found is not None or not dot:
+                break
+            found = self._texts.get(f".{text}")
+        return found
 
     def _find_host(self, host: str, path: str) -> Source | None:
         """Looks for the host, then for each domain above it."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater_ingest.http.respond import CORS
 from headwater_ingest.telemetry.metrics import CONTENT_TYPE, Metrics
 from headwater_ingest.telemetry.state import Blocked, Degraded, NodeState, Readiness
 
@@ -54,10 +55,11 @@ def health_routes(
     async def plausible_health(_request: Request) -> Response:
         state, readiness = read()
         status = 200 if readiness.is_ready else 503
-        return _json(_describe_to_plausible(state), status=status)
+        answer = _json(_describe_to_plausible(state), status=status)
+        return _open_to_pages(answer)
 
     async def plausible_error(_request: Request) -> Response:
-        return Response()
+        return _open_to_pages(Response())
 
     async def render_metrics(_request: Request) -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
@@ -103,6 +105,11 @@ def _status(readiness: Readiness) -> str:
     if not readiness.is_ready:
         return "not_ready"
     return "degraded" if readiness.degraded else "ready"
+
+
+def _open_to_pages(answer: Response) -> Response:
+    answer.raw_headers += CORS
+    return answer
 
 
 def _json(body: dict[str, object], *, status: int) -> Response:

@@ -7,7 +7,7 @@ A drop is no error: the answer is 202 either way, with the number of dropped eve
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -29,6 +29,7 @@ from headwater_ingest.http.plausible_body import (
 )
 from headwater_ingest.http.plausible_fields import read_fields
 from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
+from headwater_ingest.http.respond import CORS
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.telemetry.metrics import Metrics
@@ -38,17 +39,12 @@ _T = TypeVar("_T")
 _Headers = Mapping[str, str]
 _Pairs = tuple[tuple[bytes, bytes], ...]
 
-_CORS: Final[_Pairs] = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-credentials", b"true"),
-    (b"access-control-expose-headers", b""),
-)
 _ALLOWED: Final = (
     b"Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
     b"X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token"
 )
 _PREFLIGHT: Final[_Pairs] = (
-    *_CORS,
+    *CORS,
     (b"access-control-max-age", b"1728000"),
     (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,OPTIONS"),
     (b"access-control-allow-headers", _ALLOWED),
@@ -77,12 +73,12 @@ def _with_body(status: int, body: bytes, kind: bytes, *headers: _Pairs) -> _Answ
     return _Answer(status, (*(pair for each in headers for pair in each), *about), body)
 
 
-def _text(status: int, body: bytes, headers: _Pairs = _CORS) -> _Answer:
+def _text(status: int, body: bytes, headers: _Pairs = CORS) -> _Answer:
     return _with_body(status, body, b"text/plain", headers)
 
 
 def _json(status: int, body: bytes, headers: _Pairs = ()) -> _Answer:
-    return _with_body(status, body, b"application/json", _CORS, headers)
+    return _with_body(status, body, b"application/json", CORS, headers)
 
 
 _TAKEN: Final = _text(202, b"ok")
@@ -161,10 +157,10 @@ class EventEndpoint:
         if method != "POST":
             return _NO_ROUTE
         if not _accepts_json(headers.get("accept", "")):
-            return _NOT_ACCEPTABLE
+            return await _refuse_client(receive, raw, headers)
         if self._door.refusing:
             raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING)
-        fields = await _read(receive, raw, headers)
+        fields = _read_fields(await _read(receive, raw, headers))
         request = self._make_request(fields, scope, headers)
         query = scope["query_string"]
         if query and self._tracer.admits(query, raw):
@@ -225,20 +221,34 @@ async def _settle(work: Awaitable[_T]) -> _T:
         raise _RefusedError(_BUSY, ErrorCode.JOURNAL_FULL) from None
 
 
-async def _read(
+async def _refuse_client(
     receive: Receive, raw: Mapping[bytes, bytes], headers: _Headers
-) -> WebFields:
-    """Returns the fields of a request.
+) -> _Answer:
+    """Answers a client that takes no JSON; a body that says what it is goes first.
 
     Raises:
-        _RefusedError: It has faults.
+        _RefusedError: It is not what it says.
+        ClientGoneError: It ended early.
+    """
+    if is_parsed(kind_of(headers.get("content-type", ""))):
+        await _read(receive, raw, headers)
+    return _NOT_ACCEPTABLE
+
+
+async def _read(
+    receive: Receive, raw: Mapping[bytes, bytes], headers: _Headers
+) -> Mapping[str, Any]:
+    """Returns what the body of a request holds.
+
+    Raises:
+        _RefusedError: It cannot be read.
         ClientGoneError: It ended early.
     """
     content_type = headers.get("content-type", "")
     kind = kind_of(content_type)
     try:
         body = await read_body(receive, raw, max_bytes=max_bytes(kind))
-        fields = read_fields(read_object(body, content_type))
+        return read_object(body, content_type)
     except RequestRefusedError as refusal:
         # What is left of the body stands in the way of the next request.
         is_known = is_parsed(kind) and refusal.code == ErrorCode.TOO_LARGE
@@ -248,6 +258,15 @@ async def _read(
         raise _RefusedError(_BAD_REQUEST, ErrorCode.MALFORMED_BODY) from None
     except UnreadableBodyError:
         raise _RefusedError(_NO_JSON, ErrorCode.MALFORMED_BODY) from None
+
+
+def _read_fields(sent: Mapping[str, Any]) -> WebFields:
+    """Returns the fields of a request.
+
+    Raises:
+        _RefusedError: Some have faults.
+    """
+    fields = read_fields(sent)
     if isinstance(fields, WebFields):
         return fields
     body = msgspec.json.encode({"errors": fields})

@@ -82,18 +82,21 @@ def _read_json(body: bytes) -> Any:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _read_careless_json(body)
+        return _read_odd_json(body)
     return _clean(value) if b"\\u0000" in body else value
 
 
-def _read_careless_json(body: bytes) -> Any:
-    """Reads what browsers send although JSON forbids it, such as half characters."""
+def _read_odd_json(body: bytes) -> Any:
+    """Reads what JSON allows and no text or number holds: half characters, 1e999."""
     try:
-        text = _as_text(body)
-        value = json.loads(text, strict=False, parse_constant=lambda _name: None)
+        value = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(f"the body is no JSON: {error}") from None
     return _clean(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _clean(value: object) -> object:

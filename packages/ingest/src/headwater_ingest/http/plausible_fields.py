@@ -4,6 +4,7 @@ Each has several names; the first that is neither absent, null nor false counts.
 faults of a request are collected, by the field's name in the answer.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
@@ -41,6 +42,10 @@ _MAX_DOMAINS: Final = 100
 """What comes after so many in a list is not looked at."""
 
 _MAX_CODE_POINTS: Final = 16 * MAX_NAME_CHARS
+_CONTINUING: Final = re.compile(
+    # Joiners, vowels and finals of Hangul, tones of skin, tags of regional flags.
+    "[\u200c\u200d\u1160-\u11ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
 _MAX_DIGITS: Final = 18
 _MAX_VERSION: Final = 10**_MAX_DIGITS
 _FORBIDDEN: Final = "data:"
@@ -116,12 +121,20 @@ def _count_characters(text: str) -> int:
     """Counts what a reader takes for characters, nearly as Unicode's Annex 29 does."""
     if not MAX_NAME_CHARS < len(text) <= _MAX_CODE_POINTS:
         return len(text)
-    count, is_joined = 0, False
+    count, letters, is_joined = 0, 0, False
     for char in text:
-        is_mark = unicodedata.category(char).startswith("M") or char == "\u200d"
-        count += not (is_mark or is_joined)
+        # Two letters of a flag are one character.
+        letters = letters + 1 if "\U0001f1e6" <= char <= "\U0001f1ff" else 0
+        is_second = letters > 0 and letters % 2 == 0
+        count += not (is_joined or is_second or _continues(char))
         is_joined = char == "\u200d"
     return count
+
+
+def _continues(char: str) -> bool:
+    """Whether it is a part of the character before it: an accent, a tone of skin."""
+    is_mark = unicodedata.category(char).startswith("M")
+    return is_mark or _CONTINUING.fullmatch(char) is not None
 
 
 def _read_url(value: object, faults: Faults) -> str:

@@ -8,6 +8,13 @@ from headwater_ingest.http.refusal import STATUS, RequestRefusedError
 from headwater_schema.batch import ErrorAnswer
 from headwater_schema.codec import encode_json
 
+CORS: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", b""),
+)
+"""What all answers to web pages carry: any page may read them."""
+
 _JSON: Final = (b"content-type", b"application/json")
 
 

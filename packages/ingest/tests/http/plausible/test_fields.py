@@ -42,6 +42,9 @@ def test_the_name_is_the_first_that_is_there(
         ("x" * 120, "x" * 120),
         ("e\u0301" * 120, "e\u0301" * 120),
         ("👨‍👩‍👧" * 120, "👨‍👩‍👧" * 120),
+        ("👍🏽" * 120, "👍🏽" * 120),
+        ("🇩🇪" * 120, "🇩🇪" * 120),
+        ("\u1100\u1161\u11a8" * 120, "\u1100\u1161\u11a8" * 120),
         (" padded ", " padded "),
         ("pageleave", "pageleave"),
     ],
@@ -64,6 +67,7 @@ def test_a_name_is_stored_as_it_is(web: WebEdge, name: object, stored: str) -> N
         ({"a": 1}, INVALID),
         ("x" * 121, ["should be at most 120 character(s)"]),
         ("e\u0301" * 121, ["should be at most 120 character(s)"]),
+        ("🇩🇪" * 120 + "🇩", ["should be at most 120 character(s)"]),
         ("e" + "\u0301" * 2000, ["should be at most 120 character(s)"]),
     ],
 )

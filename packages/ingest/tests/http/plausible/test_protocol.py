@@ -148,7 +148,11 @@ def test_a_client_that_hangs_up_in_its_body_gets_no_answer(web: WebEdge) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no json", b'"text"', b"[]", b"[{}]", b"null", b"12", b'{"n":', b"{"]
+    "body",
+    [
+        *(b"", b"no json", b'"text"', b"[]", b"[{}]", b"null", b"12", b'{"n":', b"{"),
+        *(b'{"n":NaN}', b'{"n":-Infinity}', b'{"n":"a\nb"}', b'{"n":"\xff"}'),
+    ],
 )
 def test_a_text_that_is_no_object_is_refused(web: WebEdge, body: bytes) -> None:
     answer = web.send(body)
@@ -222,6 +226,15 @@ def test_a_client_that_takes_json_is_served(web: WebEdge, accept: str) -> None:
 def test_a_client_that_takes_no_json_is_refused(web: WebEdge, accept: str) -> None:
     assert web.send(BODY, {"accept": accept}).status_code == 406
     assert web.rows() == []
+
+
+def test_a_body_that_is_not_what_it_says_goes_before_what_the_client_takes(
+    web: WebEdge,
+) -> None:
+    headers = {"accept": "text/html", "content-type": "application/json"}
+    assert web.send(b'{"n":', headers).status_code == 400
+    assert web.send(b"{}", headers).status_code == 406
+    assert web.send(b'{"n":', {"accept": "text/html"}).status_code == 406
 
 
 def test_a_preflight_allows_everything(web: WebEdge) -> None:
