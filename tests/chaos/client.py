@@ -6,7 +6,6 @@
 has, and ends with 0 if that is all.
 """
 
-import gzip
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from tests.e2e.support.ledger import inflate
 
 from headwater import Client, HttpTransport, Request, Response
 from headwater_schema.ids import new_event_id
@@ -53,9 +53,7 @@ class BookTransport:
     def send(self, request: Request) -> Response:
         response = self._http.send(request)
         if response.status == 200:
-            body = request.body
-            if request.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
+            body = inflate(request.headers.get("Content-Encoding"), request.body)
             batch = msgspec.json.decode(body, type=_Batch)
             self._book.write([event.event_id for event in batch.events])
         return response
