@@ -5,7 +5,7 @@ unreachable, until so many rows have piled up. Then ClickHouse is let in while a
 of the rate goes on coming. The normal speed of the writer is that of a second backlog
 which drains with nothing else going on.
 
-    .venv/bin/python benchmarks/bench_backlog.py [--rows N] [--no-fsync]
+    python -m benchmarks.bench_backlog [--rows N] [--no-fsync]
 
 `--no-fsync` only compares the rate at which batches are taken with and without the
 sync of the journal, in turns, with the writer on.
@@ -26,14 +26,10 @@ from uuid import uuid4
 
 import httpx
 import msgspec
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.e2e.support.clickhouse import OwnClickHouse  # noqa: E402
-from tests.e2e.support.processes import INGEST, Processes, find_children  # noqa: E402
-from tests.e2e.support.relay import Relay  # noqa: E402
-from tests.e2e.support.service import KEY, Service  # noqa: E402
+from tests.e2e.support.clickhouse import OwnClickHouse
+from tests.e2e.support.processes import INGEST, Processes, find_children
+from tests.e2e.support.relay import Relay
+from tests.e2e.support.service import KEY, Service
 
 EVENTS = 200
 CLIENTS = 8
@@ -206,7 +202,7 @@ def measure_fsync(rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--no-fsync", action="store_true")
     options = parser.parse_args()
     if options.no_fsync:

@@ -1,6 +1,6 @@
 """What the SDK delivers per second, what a queued event takes, and what a hang costs.
 
-    .venv/bin/python benchmarks/bench_sdk_delivery.py
+    python -m benchmarks.bench_sdk_delivery
 
 Delivery: 50,000 events into a client with default options but a queue that holds them
 all, until a minimal HTTP server in another process has answered for the last. Memory:

@@ -5,7 +5,7 @@ the service has. CPU is that of this process, so without Redis's own; latency is
 time of one event, the wait for those beside it included. Redis is a real one on a
 socket of this machine: the Debian package `redis-server` must be installed.
 
-    .venv/bin/python benchmarks/bench_sessions.py [--runs N]
+    python -m benchmarks.bench_sessions [--runs N]
 """
 
 import argparse

@@ -21,6 +21,7 @@ from benchmarks.load.report import OUTPUT
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "bench.json"
 FULL = {
+    "backlog": ["--rows=2000000"],
     "accept": ["--runs=5", "--seconds=8"],
     "sustained": ["--runs=3", "--seconds=60"],
 }
