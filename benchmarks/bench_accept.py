@@ -19,7 +19,7 @@ from typing import Final
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import native_requests, web_requests, write_requests
 from benchmarks.load.target import Target, run_floor, run_service
-from benchmarks.load.wrk import run_wrk
+from benchmarks.load.wrk import Feed, run_wrk
 
 CONNECTIONS: Final = 32
 AWAY: Final = "clickhouse://nobody:none@127.0.0.1:1/nowhere"
@@ -84,10 +84,11 @@ def load(
     figures: Figures | None, run: Run, file: Path, events: int, seconds: float
 ) -> tuple[float, float]:
     """Returns requests per second, and µs of CPU per event."""
+    feed = Feed(file)
     with run() as target:
-        run_wrk(target.port, file, connections=CONNECTIONS, seconds=WARM_S)
+        run_wrk(target.port, feed, connections=CONNECTIONS, seconds=WARM_S)
         before = target.cpu_s()["http"]
-        found = run_wrk(target.port, file, connections=CONNECTIONS, seconds=seconds)
+        found = run_wrk(target.port, feed, connections=CONNECTIONS, seconds=seconds)
         spent = target.cpu_s()["http"] - before
         if figures is not None:
             check(target)

@@ -23,7 +23,7 @@ from benchmarks.load.driver import insert_ready_columns
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import native_requests, web_requests, write_requests
 from benchmarks.load.target import Target, run_floor, run_service
-from benchmarks.load.wrk import Load, run_wrk
+from benchmarks.load.wrk import Feed, Load, run_wrk
 
 CONNECTIONS: Final = 32
 EVENTS: Final = 50
@@ -69,13 +69,13 @@ def main() -> None:
 
 def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
     """Adds the figures of one run, and returns events per second."""
-    add = figures.setdefault
+    add, feed = figures.setdefault, Feed(file)
     with run_service(clickhouse_url="embedded") as target, governed(target) as governor:
 
         def load(for_s: float, think_ms: int = 0) -> Load:
             return run_wrk(
                 target.port,
-                file,
+                feed,
                 connections=CONNECTIONS,
                 seconds=for_s,
                 think_ms=think_ms,
@@ -110,9 +110,10 @@ def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
 
 def measure_web_floor(file: Path, seconds: float) -> float:
     """Returns requests per second of an application that only decodes."""
+    feed = Feed(file)
     with run_floor("web") as target:
-        run_wrk(target.port, file, connections=CONNECTIONS, seconds=WARM_S)
-        return run_wrk(target.port, file, connections=CONNECTIONS, seconds=seconds).rate
+        run_wrk(target.port, feed, connections=CONNECTIONS, seconds=WARM_S)
+        return run_wrk(target.port, feed, connections=CONNECTIONS, seconds=seconds).rate
 
 
 @contextmanager

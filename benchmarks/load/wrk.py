@@ -11,6 +11,18 @@ import msgspec
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
+class Feed(msgspec.Struct):
+    """A file of requests, of which each is sent once.
+
+    Attributes:
+        path: What `write_requests` wrote.
+        sent: So many of them may have been sent.
+    """
+
+    path: Path
+    sent: int = 0
+
+
 class Load(msgspec.Struct, frozen=True):
     """What one run of `wrk` saw.
 
@@ -39,7 +51,7 @@ class Load(msgspec.Struct, frozen=True):
 
 def run_wrk(  # noqa: PLR0913  # each named
     port: int,
-    requests: Path,
+    feed: Feed,
     *,
     connections: int,
     seconds: float,
@@ -50,7 +62,7 @@ def run_wrk(  # noqa: PLR0913  # each named
 
     Args:
         port: Where to.
-        requests: What `write_requests` wrote.
+        feed: The requests; what is sent is taken off it.
         connections: How many at the same time.
         seconds: For how long.
         think_ms: Mean pause of a connection after an answer.
@@ -75,7 +87,8 @@ def run_wrk(  # noqa: PLR0913  # each named
         ],
         env=os.environ
         | {
-            "BENCH_REQUESTS": str(requests),
+            "BENCH_REQUESTS": str(feed.path),
+            "BENCH_SKIP": str(feed.sent),
             "BENCH_THINK_MS": str(think_ms),
             "BENCH_GOVERNOR": str(governor or ""),
         },
@@ -89,4 +102,5 @@ def run_wrk(  # noqa: PLR0913  # each named
     load = msgspec.json.decode(line, type=Load)
     if load.statuses or load.broken:
         sys.exit(f"{load.statuses} requests were refused, {load.broken} broken: {load}")
+    feed.sent += load.requests + connections  # and those without an answer yet
     return load
