@@ -17,7 +17,8 @@ import msgspec
 from msgspec.inspect import Metadata, type_info
 
 from headwater_ingest.errors import SettingsError
-from headwater_ingest.settings import Networks, Secret, Settings
+from headwater_ingest.setting_types import Networks, Secret
+from headwater_ingest.settings import Settings
 from headwater_ingest.suggest import did_you_mean
 
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
