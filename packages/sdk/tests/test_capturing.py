@@ -20,7 +20,7 @@ from headwater import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from packages.sdk.tests.conftest import (
         ClientMaker,
@@ -164,7 +164,7 @@ def test_context_that_is_left_in_another_one_goes_in_silence(
 ) -> None:
     client = make_client()
 
-    def work() -> Iterator[None]:
+    def work() -> Generator[None]:
         with client.context(distinct_id="d"):
             yield
 

@@ -135,8 +135,10 @@ class Reason(StrEnum):
     BLOCKED_ID = (
         "blocked_id",
         Outcome.INVALID,
-        "An `$identify` or `$create_alias` would join strangers: one of its ids is a "
-        "placeholder such as `null`. Other events may have such an id.",
+        (
+            "An `$identify` or `$create_alias` would join strangers: one of its ids is "
+            "a placeholder such as `null`. Other events may have such an id."
+        ),
     )
 
 
@@ -166,8 +168,10 @@ class ErrorCode(_Described):
     SITE_BLOCKED = "site_blocked", "The site is blocked."
     QUOTA_EXCEEDED = (
         "quota_exceeded",
-        "The site has used up its events of this month, or its last day "
-        "(`accept_traffic_until`) has passed; the message says which.",
+        (
+            "The site has used up its events of this month, or its last day "
+            "(`accept_traffic_until`) has passed; the message says which."
+        ),
     )
     JOURNAL_FULL = (
         "journal_full",
