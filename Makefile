@@ -34,11 +34,11 @@ unit: setup ## Tests of the packages only
 e2e: setup ## The contract test: the real SDK, the live service, a real ClickHouse
 	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e $(TEST_ARGS)
 
+e2e-docker: setup ## The tests of e2e against the ClickHouse of docker-compose.yml
+	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
+
 browser: setup ## The tracker in Chromium; installs both if they are missing
 	tests/e2e/tracker/install.sh && $(BIN)/python -m pytest tests/e2e/test_tracker.py $(TEST_ARGS)
-
-e2e-docker: setup ## The same against the ClickHouse of docker-compose.yml
-	tests/e2e/with_docker.sh $(BIN)/python -m pytest tests/e2e $(TEST_ARGS)
 
 chaos: setup ## Kill and harm everything, compare the books: CHAOS_ARGS="--seed 7 --only dies"
 	@$(BIN)/python -m tests.chaos.run $(CHAOS_ARGS)
@@ -69,5 +69,5 @@ up: ## Start the service and ClickHouse with Docker
 down: ## Stop them; the data stays
 	docker compose down
 
-clean: ## Remove the virtual environment, caches and local data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist data .headwater && find . -name __pycache__ -prune -exec rm -rf {} +
+clean: ## Remove .venv, caches and what the demo left; the data in data/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist .headwater && find . -name __pycache__ -prune -exec rm -rf {} +

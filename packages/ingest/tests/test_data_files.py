@@ -14,7 +14,7 @@ from netaddr import IPSet  # type: ignore[import-untyped]  # ships no types
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.enrich.client_hints import NO_HINTS
 from headwater_ingest.settings import Settings
-from headwater_ingest.telemetry.definitions import CACHES
+from headwater_ingest.telemetry.readings import CACHES
 
 if TYPE_CHECKING:
     from pathlib import Path

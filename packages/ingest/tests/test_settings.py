@@ -207,6 +207,15 @@ def test_what_is_shown_is_toml_with_the_source_of_each_value() -> None:
     assert host.endswith("# default")
 
 
+def test_the_sources_stand_in_one_column() -> None:
+    shown = load_settings({}).show()
+
+    ends = [line for line in shown.splitlines() if line.endswith("  # default")]
+    assert len(ends) == len(Settings.__struct_fields__)
+    assert len({len(line) for line in ends}) == 1
+    assert tomllib.loads(shown)["trusted_proxies"] == list(Settings().trusted_proxies)
+
+
 def test_a_password_is_never_shown() -> None:
     url = "clickhouse://admin:p@ss/word@host:9000/db"
 

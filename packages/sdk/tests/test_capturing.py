@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from headwater import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from packages.sdk.tests.conftest import (
         ClientMaker,
@@ -156,6 +157,23 @@ def test_context_ends_with_its_block_even_by_an_exception(
     with pytest.raises(ZeroDivisionError), client.context(distinct_id="d"):
         raise ZeroDivisionError
     assert client.capture("of nobody") is None
+
+
+def test_context_that_is_left_in_another_one_goes_in_silence(
+    make_client: ClientMaker, transport: MemoryTransport
+) -> None:
+    client = make_client()
+
+    def work() -> Generator[None]:
+        with client.context(distinct_id="d"):
+            yield
+
+    half_done = work()
+    copy_context().run(next, half_done)
+    half_done.close()
+    with client.context(distinct_id="other"):
+        client.capture("e")
+    assert [event.distinct_id for event in sent(client, transport)] == ["other"]
 
 
 def test_context_is_that_of_one_client(

@@ -278,6 +278,15 @@ def test_refused_batch_is_given_up_and_the_next_goes_on() -> None:
     assert state.backlog.next_batch().events == (event(4),)
 
 
+def test_batch_that_goes_nowhere_is_refused_with_its_url() -> None:
+    state = filled(1)
+    verdict = Refused(404, "", "Not Found", is_too_large=False)
+    [report] = state.conclude(state.backlog.next_batch(), verdict, 0)
+    assert isinstance(report.error, BatchRefusedError)
+    assert "404 Not Found - at http" in str(report.error)
+    assert "/ingest-events: host must be the base URL" in str(report.error)
+
+
 def test_too_large_batch_is_halved_under_new_ids_until_it_fits() -> None:
     state = filled(4)
     whole = state.backlog.next_batch()

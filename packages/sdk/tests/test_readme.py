@@ -42,7 +42,7 @@ def test_snippets_run_and_their_events_arrive(
     ]
     printed = capsys.readouterr().out
     assert printed.startswith("10 0 0 False\n")
-    assert "0 events lost, invalid_event" in printed
+    assert "events lost: 1, invalid_event" in printed
     assert "captured=1" in printed
 
 

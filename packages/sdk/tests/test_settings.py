@@ -104,6 +104,15 @@ def test_hosts_may_have_ports_and_paths(host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "route", ["/ingest-events", "/user-properties/", "/api/event", "/api/event//"]
+)
+def test_host_with_a_route_is_refused_with_the_url_to_give(route: str) -> None:
+    with pytest.raises(SettingsError, match=f"not 'http://a:1/b{route}'") as caught:
+        build(host=f"http://a:1/b{route}")
+    assert "host must be the base URL only, 'http://a:1/b'," in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "option, value",
     [
         ("flush_at", 10**9),

@@ -10,22 +10,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from headwater_ingest.setting_types import (
+    Networks,
+    Secret,
+    seconds,
+    setting,
+    share,
+    whole,
+)
+
 EMBEDDED = "embedded"
-
-
-class Networks(tuple[str, ...]):
-    """Some addresses and networks, as texts that spell them."""
-
-    __slots__ = ()
-
-
-class Secret(str):
-    """A text that is never shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 # Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there.
@@ -47,40 +41,20 @@ _LOCAL = Networks(
 _REDIS_URL = r"^(rediss?://[^\s/?#]+(/\d+)?|unix://[^\s?#]+)$"
 
 
-def _setting(meaning: str, *, expected: str) -> Meta:
-    return Meta(description=meaning, extra={"expected": expected})
-
-
-def _whole(meaning: str, *, ge: int, le: int | None = None) -> Meta:
-    bounds = f"from {ge} up" if le is None else f"from {ge} to {le}"
-    expected = {"expected": f"a whole number {bounds}"}
-    return Meta(description=meaning, ge=ge, le=le, extra=expected)
-
-
-def _seconds(meaning: str, *, ge: float = 0, le: float = 3600) -> Meta:
-    expected = {"expected": f"seconds from {ge} to {le}"}
-    return Meta(description=meaning, ge=ge, le=le, extra=expected)
-
-
-def _share(meaning: str) -> Meta:
-    expected = {"expected": "a number from 0 to 1"}
-    return Meta(description=meaning, ge=0, le=1, extra=expected)
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an operator can choose."""
 
     listen_host: Annotated[
         str,
         Meta(pattern=r"^[^/\s]+$"),
-        _setting(
+        setting(
             "Address to listen on. `0.0.0.0` takes requests from other machines.",
             expected="a host name or an address",
         ),
     ] = "127.0.0.1"
     port: Annotated[
         int,
-        _whole(
+        whole(
             "Port to listen on. `0` takes a free one; the log and `service.json` in "
             "the data directory say which.",
             ge=0,
@@ -89,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 8080
     data_dir: Annotated[
         Path,
-        _setting(
+        setting(
             "Directory of the journal, the sites file and the embedded ClickHouse.",
             expected="a path",
         ),
@@ -97,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_url: Annotated[
         str,
         Meta(pattern=r"^(embedded|clickhouses?://.+)$"),
-        _setting(
+        setting(
             "Where rows go: `embedded` runs a ClickHouse inside the service, a URL "
             "names yours (`clickhouses://` for TLS).",
             expected="`embedded` or `clickhouse://user:password@host:9000/database`",
@@ -105,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = EMBEDDED
     clickhouse_cluster: Annotated[
         str | None,
-        _setting(
+        setting(
             "Name of the ClickHouse cluster to spread the tables over. Not set: the "
             "tables are made for a single server.",
             expected="a name from the server's `remote_servers`",
@@ -113,11 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     clickhouse_memory_bytes: Annotated[
         int,
-        _whole("Most memory that the embedded ClickHouse may use.", ge=256 * 1024**2),
+        whole("Most memory that the embedded ClickHouse may use.", ge=256 * 1024**2),
     ] = 2 * 1024**3
     sites_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "TOML file of sites and their write keys, which is the truth about them. "
             "Not set: `sites.toml` in the data directory, if it is there; the first "
             "start writes it if there are no sites at all.",
@@ -126,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     admin_token: Annotated[
         Secret | None,
-        _setting(
+        setting(
             "Token for the admin API (`Authorization: Bearer`). Not set: there is no "
             "admin API.",
             expected="16 characters or more",
@@ -134,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     trusted_proxies: Annotated[
         Networks,
-        _setting(
+        setting(
             "Peers whose headers (`X-Forwarded-For` and its like) are believed when "
             "they name the client of a web event.",
             expected="addresses and networks, separated by commas, or `none`",
@@ -142,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = _LOCAL
     geoip_city_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "Database of places (`.mmdb`) in MaxMind's schema or in the flat one with "
             "`country_code`. Not set: countries by the registries' records, no cities.",
             expected="a path",
@@ -150,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     geoip_asn_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "Database of autonomous systems (`.mmdb`), by which events from data "
             "centres are dropped. Not set: none are, unless a proxy says so.",
             expected="a path",
@@ -158,21 +132,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     spam_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "Hosts of referrers that are spam, one a line, besides those that we know.",
             expected="a path",
         ),
     ] = None
     traffic_sources_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "TOML file of traffic sources, besides those that we know and before them.",
             expected="a path",
         ),
     ] = None
     rates_file: Annotated[
         Path | None,
-        _setting(
+        setting(
             "Exchange rates, JSON in the form of Open Exchange Rates. Not set: those "
             "of the extra `currency`, if it is installed.",
             expected="a path",
@@ -180,7 +154,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     redis_url: Annotated[
         Annotated[str, Meta(pattern=_REDIS_URL)] | None,
-        _setting(
+        setting(
             "Redis that the sessions of web visitors are kept in, so that several "
             "nodes share them (`rediss://` for TLS). Not set: each node has its own, "
             "in memory.",
@@ -189,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     max_sessions: Annotated[
         int,
-        _whole(
+        whole(
             "Most open sessions of web visitors in memory. With more, those that were "
             "idle longest are forgotten, and their visitors begin new ones.",
             ge=1000,
@@ -197,7 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000_000
     journal_max_bytes: Annotated[
         int,
-        _whole(
+        whole(
             "Room for rows that wait for ClickHouse. When it is used up, requests get "
             "503 and the clients keep their events.",
             ge=1024**2,
@@ -205,7 +179,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 2 * 1024**3
     window_events: Annotated[
         int,
-        _whole(
+        whole(
             "Most event ids that are remembered for 24 hours, so that a repeat is a "
             "duplicate. Each takes about 25 bytes of memory and 20 on disk.",
             ge=1000,
@@ -213,14 +187,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 20_000_000
     block_rows: Annotated[
-        int, _whole("Most rows in one INSERT.", ge=1, le=1_000_000)
+        int, whole("Most rows in one INSERT.", ge=1, le=1_000_000)
     ] = 20_000
     block_seconds: Annotated[
-        float, _seconds("Longest time that a row waits for its block to fill.", ge=0.01)
+        float, seconds("Longest time that a row waits for its block to fill.", ge=0.01)
     ] = 1.0
     dead_letter_run: Annotated[
         int,
-        _whole(
+        whole(
             "Most rows that ClickHouse may refuse one after the other before the "
             "writer stops, since it is not the rows then that are at fault.",
             ge=1,
@@ -228,14 +202,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 100
     dead_letter_share: Annotated[
         float,
-        _share(
+        share(
             "Most rows of a block that may be refused, as a part of it; "
             "`dead_letter_run` may be whatever the block."
         ),
     ] = 0.05
     archive_days: Annotated[
         int,
-        _whole(
+        whole(
             "Days for which every accepted row is kept in the archive, compressed "
             "files in the data directory; 0 is no archive.",
             ge=0,
@@ -244,14 +218,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     archive_max_bytes: Annotated[
         int,
-        _whole(
+        whole(
             "Room for the archive. When it is used up, the oldest files are deleted.",
             ge=1024**2,
         ),
     ] = 10 * 1024**3
     degraded_after_seconds: Annotated[
         float,
-        _seconds(
+        seconds(
             "Age of the oldest row not yet in ClickHouse from which on `/readyz` says "
             "`backlog_old`.",
             ge=1,
@@ -260,28 +234,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 60.0
     not_ready_seconds: Annotated[
         float,
-        _seconds(
+        seconds(
             "At a stop: time between saying not ready and refusing requests, for a "
             "load balancer to notice."
         ),
     ] = 1.0
     drain_seconds: Annotated[
         float,
-        _seconds(
+        seconds(
             "At a stop: longest time spent on writing the journal to ClickHouse. What "
             "is left is written after the next start."
         ),
     ] = 5.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        _setting(
+        setting(
             "Least important log line that is printed.",
             expected="one of `debug`, `info`, `warning`, `error`",
         ),
     ] = "info"
     log_format: Annotated[
         Literal["auto", "json", "console"],
-        _setting(
+        setting(
             "Form of the log lines. `auto` is `console` on a terminal, else `json`.",
             expected="one of `auto`, `json`, `console`",
         ),

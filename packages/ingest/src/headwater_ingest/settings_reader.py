@@ -17,7 +17,8 @@ import msgspec
 from msgspec.inspect import Metadata, type_info
 
 from headwater_ingest.errors import SettingsError
-from headwater_ingest.settings import Networks, Secret, Settings
+from headwater_ingest.setting_types import Networks, Secret
+from headwater_ingest.settings import Settings
 from headwater_ingest.suggest import did_you_mean
 
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
@@ -52,14 +53,12 @@ class LoadedSettings:
         """Print all settings as TOML with the source of each, without secrets."""
         shown = msgspec.structs.asdict(self.values)
         shown["sites_file"] = self.values.sites_path
-        lines = {
-            key: f"# {key} is not set" if value is None else f"{key} = {as_toml(value)}"
-            for key, value in shown.items()
-        }
+        lines = {key: _show(key, value) for key, value in shown.items()}
         width = max(len(line) for line in lines.values() if len(line) <= _LONG)
         return "".join(
-            f"{line:{width}}  # {self.sources.get(key, 'default')}\n"
+            f"{start}{end:{width}}  # {self.sources.get(key, 'default')}\n"
             for key, line in lines.items()
+            for start, end in [_split_last(line)]
         )
 
 
@@ -90,6 +89,22 @@ def load_settings(
         raise SettingsError(problems)
     settings = msgspec.structs.replace(Settings(), **values)
     return LoadedSettings(settings, {key: source for key, (_, source) in given.items()})
+
+
+def _show(key: str, value: object) -> str:
+    """Returns a setting as TOML; many networks have a line each."""
+    if value is None:
+        return f"# {key} is not set"
+    line = f"{key} = {as_toml(value)}"
+    if isinstance(value, Networks) and len(line) > _LONG:
+        inner = "".join(f"    {as_toml(each)},\n" for each in value)
+        return f"{key} = [\n{inner}]"
+    return line
+
+
+def _split_last(line: str) -> tuple[str, str]:
+    start, newline, end = line.rpartition("\n")
+    return start + newline, end
 
 
 def redact(text: str) -> str:

@@ -19,7 +19,7 @@ SITES = f"""\
 [[site]]
 domain = "shop.example"
 write_key = "{KEY}"
-blocked_pages = ["/admin/**"]
+blocked_pages = ["/admin/*"]
 
 [[site]]
 domain = "small.example"

@@ -5,8 +5,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headwater_ingest.telemetry.accounts import Account
-from headwater_ingest.telemetry.definitions import READ, TOLD, reference_page
+from headwater_ingest.telemetry.definitions import TOLD
 from headwater_ingest.telemetry.metrics import Metrics
+from headwater_ingest.telemetry.readings import READ
+from headwater_ingest.telemetry.reference import reference_page
 from headwater_ingest.telemetry.state import (
     Degraded,
     JournalState,
@@ -124,7 +126,7 @@ def test_every_name_says_what_it_counts() -> None:
 def test_the_reference_in_the_docs_is_current() -> None:
     assert (ROOT / "docs/reference/metrics.md").read_text() == reference_page(), (
         "write it anew: .venv/bin/python -c"
-        " 'from headwater_ingest.telemetry.definitions import *;"
+        " 'from headwater_ingest.telemetry.reference import *;"
         ' print(reference_page(), end="")\' > docs/reference/metrics.md'
     )
 

@@ -6,9 +6,9 @@ with that of the code that made it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from contextvars import ContextVar, Token
 from typing import Final
 
 from msgspec import Struct
@@ -52,11 +52,25 @@ class ContextStack:
         )
         self.get = self._var.get
 
-    @contextmanager
-    def enter(self, context: Context) -> Iterator[None]:
+    def enter(self, context: Context) -> AbstractContextManager[None]:
         """Has `context` hold until the block ends."""
-        token = self._var.set(context.within(self._var.get()))
-        try:
-            yield
-        finally:
-            self._var.reset(token)
+        return _Block(self._var, context)
+
+
+class _Block(AbstractContextManager[None]):
+    """A block of code; one that is never left ends in silence with its task."""
+
+    def __init__(self, var: ContextVar[Context], context: Context) -> None:
+        self._var = var
+        self._context = context
+        self._tokens: list[Token[Context]] = []
+
+    def __enter__(self) -> None:
+        context = self._context.within(self._var.get())
+        self._tokens.append(self._var.set(context))
+
+    def __exit__(self, *_: object) -> None:
+        # An asynchronous generator that is garbage is closed by another task, where
+        # nothing was set: there is nothing to set back.
+        with suppress(ValueError):
+            self._var.reset(self._tokens.pop())

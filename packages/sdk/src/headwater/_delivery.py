@@ -8,6 +8,7 @@ verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 from msgspec import Struct
 
@@ -59,6 +60,7 @@ class Delivery:
         random: Callable[[], float],
     ) -> None:
         self._host = settings.host
+        self._url = settings.url
         self._drops_oldest = settings.overflow == "drop_oldest"
         self._ledger = Ledger()
         self.backlog = Backlog(
@@ -166,7 +168,7 @@ class Delivery:
                 self.backlog.split(batch)
                 return []
         self._reach()
-        return [self._give_up(batch, _refusal(verdict))]
+        return [self._give_up(batch, _refusal(verdict, self._url))]
 
     def open_ticket(self) -> Ticket:
         """Makes everything queued due now, and says what becomes of it."""
@@ -275,7 +277,10 @@ def _too_large(event: bytes) -> EventTooLargeError:
     )
 
 
-def _refusal(verdict: Refused) -> BatchRefusedError:
+def _refusal(verdict: Refused, url: str) -> BatchRefusedError:
+    message = verdict.message
+    if verdict.status == HTTPStatus.NOT_FOUND:
+        message += f" - at {url}: host must be the base URL of the service"
     return BatchRefusedError(
-        status=verdict.status, code=verdict.code, message=verdict.message
+        status=verdict.status, code=verdict.code, message=message.strip()
     )

@@ -10,11 +10,11 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 from time import monotonic
 from typing import Final
 
 from headwater._batch import FrozenBatch
+from headwater._chore import Chore
 from headwater._delivery import Delivery, Report
 from headwater._errors import LossError, PropertyRefusedError
 from headwater._queue import Ticket
@@ -29,14 +29,6 @@ from headwater_schema.new_ids import new_batch_id
 
 _LONGEST_WAIT_S: Final = 3600.0
 _getpid: Final = os.getpid
-
-
-class Chore(Enum):
-    """What there is to do besides sending."""
-
-    STOP = auto()
-    SPILL = auto()
-    RESTORE = auto()
 
 
 class Driver:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from headwater._settings import Settings
 
 _HEADER_TEXT: Final = re.compile(r"[!-~]+")
+_ROUTE: Final = re.compile("/(ingest-events|user-properties|api/event)/*$")
+"""What somebody has put after the host who knows the service by `curl`."""
 _MIN_BATCH_BYTES: Final = 1024
 _UNBOUNDED: Final = 2**63 - 1
 
@@ -49,6 +51,11 @@ def _identity(settings: Settings) -> Iterator[str]:
     if not _is_host(settings.host):
         yield (
             'host must be a URL such as "https://events.example.com", not '
+            f"{settings.host!r}"
+        )
+    elif route := _ROUTE.search(settings.host):
+        yield (
+            f"host must be the base URL only, {settings.host[: route.start()]!r}, not "
             f"{settings.host!r}"
         )
 

@@ -7,8 +7,9 @@ import time
 
 from headwater import _lifecycle
 from headwater._batch import FrozenBatch
+from headwater._chore import Chore
 from headwater._delivery import Delivery, Report
-from headwater._driver import Chore, Driver
+from headwater._driver import Driver
 from headwater._errors import TransportError, UnavailableError
 from headwater._http import HttpTransport
 from headwater._reporter import Reporter, logger

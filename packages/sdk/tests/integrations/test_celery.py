@@ -101,7 +101,8 @@ import headwater
 from headwater.integrations.celery import connect
 
 app = celery.Celery("shop", broker="filesystem://", broker_transport_options={{
-    "data_folder_in": {folder!r}, "data_folder_out": {folder!r}}})
+    "data_folder_in": {folder!r}, "data_folder_out": {folder!r},
+    "control_folder": {folder!r}}})
 headwater.init("key", {url!r}, flush_interval=3600, exit_timeout=30)
 headwater.capture("parent", "loaded")
 connect()

@@ -135,7 +135,10 @@ class Reason(StrEnum):
     BLOCKED_ID = (
         "blocked_id",
         Outcome.INVALID,
-        "The id is a placeholder such as `null`; it would join strangers.",
+        (
+            "An `$identify` or `$create_alias` would join strangers: one of its ids is "
+            "a placeholder such as `null`. Other events may have such an id."
+        ),
     )
 
 
@@ -163,7 +166,13 @@ class ErrorCode(_Described):
     TOO_LARGE = "too_large", "The batch is over a limit; send it in smaller parts."
     THROTTLED = "throttled", "The site's rate limit has no room for this batch yet."
     SITE_BLOCKED = "site_blocked", "The site is blocked."
-    QUOTA_EXCEEDED = "quota_exceeded", "The site has used up its events of this month."
+    QUOTA_EXCEEDED = (
+        "quota_exceeded",
+        (
+            "The site has used up its events of this month, or its last day "
+            "(`accept_traffic_until`) has passed; the message says which."
+        ),
+    )
     JOURNAL_FULL = (
         "journal_full",
         "The service cannot make the batch durable now; send it again later.",

@@ -74,7 +74,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "blocked_countries": Field(
         values.read_countries, 'a list: ["DE", "ZZ"]', "blocked_countries"
     ),
-    "blocked_pages": Field(values.read_pages, 'a list: ["/admin/**"]', "blocked_pages"),
+    "blocked_pages": Field(values.read_pages, 'a list: ["/admin/*"]', "blocked_pages"),
     "allowed_hostnames": Field(
         values.read_hostnames, 'a list: ["*.example.com"]', "allowed_hostnames"
     ),

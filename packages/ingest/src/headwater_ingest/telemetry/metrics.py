@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 
 from headwater_ingest.telemetry import definitions
 from headwater_ingest.telemetry.accounts import ROW_STATES, Account
-from headwater_ingest.telemetry.definitions import Definition
+from headwater_ingest.telemetry.definition import Definition
+from headwater_ingest.telemetry.readings import READ
 from headwater_ingest.telemetry.state import NodeState, Readiness
 from headwater_schema.outcomes import ClientLoss, ErrorCode, Outcome, Reason
 
@@ -156,12 +157,12 @@ class _SnapshotCollector(Collector):
 
     def describe(self) -> Iterable[_Family]:
         """Return the families without values, so that registration reads nothing."""
-        return [_family(definition) for definition, _ in definitions.READ]
+        return [_family(definition) for definition, _ in READ]
 
     def collect(self) -> Iterator[_Family]:
         """Yield every family with the values of one snapshot."""
         node, readiness = self._read()
-        for definition, read in definitions.READ:
+        for definition, read in READ:
             family, value = _family(definition), read(node, readiness)
             values = value if isinstance(value, Mapping) else {None: value}
             for label, number in values.items():
