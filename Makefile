@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := packages tests benchmarks examples
+SOURCES := packages tests benchmarks examples conftest.py
 # Tests mostly wait for other processes: more workers than cores. WORKERS=0 for a debugger.
 WORKERS ?= 4
 
