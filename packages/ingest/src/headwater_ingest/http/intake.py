@@ -182,9 +182,7 @@ class Intake:
         except TooLargeError as error:
             _refuse(ErrorCode.TOO_LARGE, str(error))
         site = site or self._find_site(key or decoded.envelope.api_key)
-        batch_id = decoded.envelope.batch_id or derive_batch_id(
-            key or decoded.envelope.api_key or "", body
-        )
+        batch_id = decoded.envelope.batch_id or derive_batch_id(site.id, body)
         return site, NativeBatch(site.id, batch_id, decoded, received_at_ms)
 
     def _find_site(self, key: str | None) -> Site:
