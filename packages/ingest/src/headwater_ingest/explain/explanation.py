@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from headwater_ingest.explain.batch_watch import BatchWatch
 from headwater_ingest.explain.bystanders import OpenDoor
 from headwater_ingest.explain.exchange import Answer, exchange
-from headwater_ingest.explain.hints import find_hints
+from headwater_ingest.explain.hints import find_form_hint, find_hints
 from headwater_ingest.explain.http_request import HttpRequest
 from headwater_ingest.explain.surroundings import Surroundings
 from headwater_ingest.explain.web_watch import WebWatch
@@ -65,7 +65,7 @@ async def explain(
         notes=[*around.notes, *request.notes, *web.notes(), *batches.notes()],
         parsed=web.parsed or batches.parsed,
         events=events,
-        hints=find_hints(answer, events),
+        hints=find_hints(answer, events) | find_form_hint(request, answer),
     )
 
 
