@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from headwater_ingest import first_site
 from headwater_ingest import site_sync as module
-from headwater_ingest.clickhouse.client import Client, ClickHouseUrl, connect
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.clickhouse.sites import ClickHouseSites, write_records
@@ -238,7 +239,7 @@ def test_a_first_file_that_was_cut_short_is_put_in_its_place(
         raise ClickHouseUnreachableError("nowhere", "the answer was lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_records", lose)
+        patch.setattr(first_site, "write_records", lose)
         node = make_node()
         node.begin(may_write_file=True)
     assert not node.file.path.exists()
@@ -259,7 +260,7 @@ def test_the_first_file_of_a_node_that_came_second_is_none(
     def come_second(_client: Client, _records: Sequence[SiteRecord]) -> None:
         add(table, "a.example", write_key=KEY)
 
-    monkeypatch.setattr(module, "write_records", come_second)
+    monkeypatch.setattr(first_site, "write_records", come_second)
     node = make_node()
 
     node.begin(may_write_file=True)
@@ -274,7 +275,7 @@ def test_a_first_file_that_cannot_be_written_later_is_told(
     def refuse(path: Path) -> None:
         raise SitesFileError([f"sites file {path} cannot be written"])
 
-    monkeypatch.setattr(module, "write_first_file", refuse)
+    monkeypatch.setattr(first_site, "write_first_file", refuse)
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     node = make_node(is_there=False)
     node.begin(may_write_file=True)
@@ -322,7 +323,7 @@ def test_a_first_file_that_cannot_be_written_is_an_error(
     def refuse(path: Path) -> None:
         raise SitesFileError([f"sites file {path} cannot be written"])
 
-    monkeypatch.setattr(module, "write_first_file", refuse)
+    monkeypatch.setattr(first_site, "write_first_file", refuse)
 
     with pytest.raises(SitesFileError, match="cannot be written"):
         make_node().begin(may_write_file=True)

@@ -5,8 +5,7 @@ a node. What the file names is as the file says: on this node from the moment th
 is read, on all others once it has been applied to the table. Everything else is as the
 table says. What the table said last is kept on disk, for a start without ClickHouse.
 
-A node writes a first site of its own only into a table that it has seen to be empty, so
-that it takes no key and no domain from a site that others know.
+`first_site.py` says when a node writes a site of its own.
 """
 
 import asyncio
@@ -35,6 +34,7 @@ from headwater_ingest.errors import (
     InvalidSiteError,
     SitesFileError,
 )
+from headwater_ingest.first_site import begin_sites
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.quota import MonthlyUsage
@@ -42,11 +42,6 @@ from headwater_ingest.sites.record import SiteRecord, to_sites
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.sites.site_book import SiteBook
 from headwater_ingest.sites.sites_file import SitesFile, describe_loss
-from headwater_ingest.sites.sites_toml import (
-    FIRST_DOMAIN,
-    read_sites,
-    write_first_file,
-)
 from headwater_ingest.threads import in_thread
 
 LOOK_SECONDS: Final = 2.0
@@ -132,7 +127,7 @@ class SiteSync:
             try:
                 await self.look()
             except SitesFileError as error:
-                _log.error("first sites file not written", problem=str(error))  # noqa: TRY400 - it says all
+                _log.error("first sites file not written", problem=str(error))
             except Exception:  # noqa: BLE001 - a supervised loop: it goes on
                 _log.exception("look at sites failed")
 
@@ -182,41 +177,13 @@ class SiteSync:
             self._fingerprint = fingerprint
         self._has_seen_table = True
         if self._may_write_file:
-            self._begin_sites(client)
+            self._known = begin_sites(client, self._file, self._known)
+            self._may_write_file = False
         if self._file.records and not self._is_applied:
             self._apply_file(client)
         month = datetime.now(UTC).date()
         limited = [each.id for each in self._merge() if each.monthly_quota is not None]
         return _Usage(month, read_usage(client, month, limited))
-
-    def _begin_sites(self, client: Client) -> None:
-        """Begin with a site of our own, if nobody has begun yet.
-
-        The file waits beside its place until the table has its site: what is cut short
-        in between, by a crash or by ClickHouse, is brought to its end by the next look.
-        """
-        path = self._file.path
-        draft = path.with_name(f"{path.name}.new")
-        if not (self._known or self._file.is_loaded or path.exists()):
-            draft.unlink(missing_ok=True)
-            write_first_file(draft)
-            book = SiteBook((), now_ms=_now_ms())
-            write_records(client, book.apply(read_sites(draft), file=self._file.name))
-            self._known = read_records(client)
-        if draft.exists():
-            self._put_first_file(draft)
-        self._may_write_file = False
-
-    def _put_first_file(self, draft: Path) -> None:
-        """Put the first file in its place, unless another node was before us."""
-        ours = [record.write_keys for record in read_sites(draft)]
-        path, name = self._file.path, self._file.name
-        if ours != [each.write_keys for each in self._known if each.kept_in == name]:
-            draft.unlink()
-            return
-        draft.replace(path)
-        _log.info("first sites file written", file=str(path), domain=FIRST_DOMAIN)
-        self._file.load()
 
     def _apply_file(self, client: Client) -> None:
         """Make the file the truth for all nodes, or say why that cannot be."""
