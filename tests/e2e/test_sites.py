@@ -234,3 +234,27 @@ def test_sites_and_salts_outlive_a_start_without_clickhouse(
     visitors = database.column("SELECT user_id FROM events WHERE name = 'pageview'")
     assert len(visitors) == 2
     assert len(set(visitors)) == 1
+
+
+def test_a_new_node_that_starts_without_clickhouse_leaves_the_sites_as_they_are(
+    processes: Processes, tmp_path: Path, database: Database
+) -> None:
+    key = new_key(run_sites(database, "add", "example.com"))
+    with Relay(database.address) as relay:
+        relay.cut()
+        url = database.at(relay.port).url
+        service = Service(processes, tmp_path / "new", url, sites="")
+        service.launch()
+        service.wait_to_listen()
+
+        assert service.ready_status() == 503
+        assert post_status(service, key) == 503
+        assert post_web(service, domain="example.com").status_code == 503
+
+        relay.restore()
+        wait_everywhere([service], lambda node: node.ready_status() == 200, "its sites")
+        assert post_status(service, key) == 200
+
+    assert not (service.data_dir / "sites.toml").exists()
+    kept = database.query("SELECT domain, kept_in FROM sites FINAL")
+    assert kept == [("example.com", "")]

@@ -180,6 +180,8 @@ def test_the_clickhouse_of_a_running_service_is_told_and_left_alone(
 
     assert result.exit_code == 0
     assert "runs in" in result.stdout
+    assert "?database=headwater" in result.stdout
+    assert "--database headwater" in result.stdout
     assert f"native  127.0.0.1:{port} " in result.stdout
 
 

@@ -148,7 +148,8 @@ def test_an_export_can_be_applied(sites: Sites, tmp_path: Path) -> None:
     file.write_text(sites.run("export"))
     before = sites.read()
 
-    assert sites.run("apply", str(file)) == "applied a.example\napplied b.example\n"
+    told = sites.run("apply", str(file)).splitlines()
+    assert told[::2] == ["applied a.example", "applied b.example"]
     assert sites.run("apply", str(file)) == "the sites are up to date\n"
 
     after = sites.read()
@@ -243,3 +244,45 @@ def test_without_a_service_the_embedded_clickhouse_runs_for_the_command(
 
     assert added.exit_code == listed.exit_code == 0
     assert "a.example" in listed.stdout
+
+
+def test_a_site_is_shown_with_all_that_it_says(sites: Sites) -> None:
+    sites.run("add", "a.example", "rate_limit=7", "blocked_pages=/admin/*")
+
+    shown = sites.run("show", "a.example")
+
+    assert shown.startswith("# kept in ClickHouse, number ")
+    assert 'domain = "a.example"' in shown
+    assert 'rate_limit = 7\nblocked_pages = ["/admin/*"]\n' in shown
+
+
+def test_an_edit_that_changes_nothing_says_so(sites: Sites) -> None:
+    sites.run("add", "a.example")
+
+    output = sites.run("edit", "a.example", "blocked_pages-=/nope")
+
+    assert output == "nothing has changed: a.example was so before\n"
+
+
+def test_a_site_that_a_file_takes_from_another_is_told(
+    sites: Sites, tmp_path: Path
+) -> None:
+    files = [tmp_path / "one.toml", tmp_path / "two.toml"]
+    for file in files:
+        file.write_text(f'[[site]]\ndomain = "a.example"\nwrite_key = "{KEY}"\n')
+    sites.run("apply", str(files[0]))
+
+    output = sites.run("apply", str(files[1]))
+
+    assert output == (
+        f"applied a.example\n  it was kept in {files[0]}, and can be changed only in "
+        f"{files[1]} from now on\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["add", "edit"])
+def test_help_names_the_fields(sites: Sites, command: str) -> None:
+    output = " ".join(sites.run(command, "--help").split())
+
+    assert "accept_traffic_until, allowed_hostnames" in output
+    assert "docs/operation.md" in output

@@ -22,6 +22,7 @@ from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.record import SiteRecord
+from headwater_ingest.sites.sites_toml import read_sites
 
 NOWHERE = "clickhouse://127.0.0.1:1/headwater"  # a port that nobody listens on
 SITES = '[[site]]\ndomain = "a.example"\nwrite_key = "hw_0123456789abcdef"\n'
@@ -198,6 +199,26 @@ def test_sites_that_are_in_the_table_only_are_named(settings: Settings) -> None:
     )
 
 
+def test_sites_of_the_table_are_named_beside_those_of_the_file(
+    settings: Settings,
+) -> None:
+    settings.sites_path.write_text(SITES)
+    (of_file,) = read_sites(settings.sites_path)
+    other = SiteRecord(id=9, domain="b.example")
+    KnownSites((of_file, other)).write(settings.data_dir)
+
+    told = [
+        finding.detail
+        for finding in examine(LoadedSettings(settings, {}))
+        if finding.subject == "sites"
+    ]
+
+    assert told == [
+        f"a.example in {settings.sites_path}",
+        "b.example in the table of sites besides",
+    ]
+
+
 def test_a_sites_file_that_is_gone_is_missed(settings: Settings) -> None:
     append(settings.data_dir, at_ms=1_000)
     kept_in = str(settings.sites_path.resolve())
@@ -263,7 +284,10 @@ def test_the_tables_of_a_running_clickhouse_are_checked(tmp_path: Path) -> None:
         before = findings(settings)
         migrate(server.url)
         after = findings(settings)
-        told = f"{server.url.address}, for HTTP at 127.0.0.1:{server.http_port}"
+        told = (
+            f"{server.url.address}, for HTTP at "
+            f"http://127.0.0.1:{server.http_port}/?database={server.url.database}"
+        )
 
     assert before["clickhouse"].level is Level.FAIL
     assert "run `headwater-ingest migrate`" in before["clickhouse"].detail

@@ -2,7 +2,7 @@
 
 import asyncio
 import stat
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from headwater_ingest import first_site
 from headwater_ingest import site_sync as module
-from headwater_ingest.clickhouse.client import ClickHouseUrl, connect
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
-from headwater_ingest.clickhouse.sites import ClickHouseSites
-from headwater_ingest.errors import SitesFileError
+from headwater_ingest.clickhouse.sites import ClickHouseSites, write_records
+from headwater_ingest.errors import ClickHouseUnreachableError, SitesFileError
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.site_sync import SiteSync, merge_sites
 from headwater_ingest.sites.known_sites import FILE_NAME, KnownSites
@@ -180,18 +181,116 @@ def test_a_first_start_without_any_sites_writes_a_file_and_applies_it(
     assert stat.S_IMODE(node.file.path.stat().st_mode) == 0o600
 
 
-def test_a_first_start_without_clickhouse_writes_a_file_and_applies_it_later(
+def test_a_first_start_without_clickhouse_waits_for_it_with_the_first_file(
     make_node: Callable[..., Node], table: ClickHouseSites
 ) -> None:
     node = make_node(is_there=False)
-    node.begin(may_write_file=True)
-    assert node.domains == ["example.com"]
-    assert table.read() == []
+    with capture_logs() as logs:
+        node.begin(may_write_file=True)
+    assert not node.sites.is_loaded
+    assert not node.file.path.exists()
+    assert [line["event"] for line in logs] == ["sites unknown"]
 
     node.is_there = True
     node.look()
 
+    assert node.domains == ["example.com"]
     assert [record.domain for record in table.read()] == ["example.com"]
+    assert [each.name for each in node.data_dir.glob("sites*")] == ["sites.toml"]
+
+
+def test_a_first_start_without_clickhouse_takes_no_key_from_a_site_that_is_there(
+    make_node: Callable[..., Node], table: ClickHouseSites
+) -> None:
+    add(table, "example.com", write_key=KEY)
+    before = table.read()
+    node = make_node(is_there=False)
+    node.begin(may_write_file=True)
+
+    node.is_there = True
+    node.look()
+
+    assert table.read() == before
+    assert node.sites.by_key(KEY) is not None
+    assert not node.file.path.exists()
+
+
+def test_not_all_sites_are_known_before_the_table_was_seen(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node(is_there=False)
+    node.write_file(a=KEY)
+    assert node.domains == ["a.example"]
+    assert not node.sites.is_whole
+
+    node.is_there = True
+    node.look()
+
+    assert node.sites.is_whole
+
+
+def test_a_first_file_that_was_cut_short_is_put_in_its_place(
+    make_node: Callable[..., Node],
+    table: ClickHouseSites,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lose(client: Client, records: Sequence[SiteRecord]) -> None:
+        write_records(client, records)
+        raise ClickHouseUnreachableError("nowhere", "the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(first_site, "write_records", lose)
+        node = make_node()
+        node.begin(may_write_file=True)
+    assert not node.file.path.exists()
+
+    again = make_node()
+    again.begin(may_write_file=True)
+
+    (site,) = again.file.records
+    assert [each.write_keys for each in table.read()] == [site.write_keys]
+    assert again.domains == ["example.com"]
+
+
+def test_the_first_file_of_a_node_that_came_second_is_none(
+    make_node: Callable[..., Node],
+    table: ClickHouseSites,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def come_second(_client: Client, _records: Sequence[SiteRecord]) -> None:
+        add(table, "a.example", write_key=KEY)
+
+    monkeypatch.setattr(first_site, "write_records", come_second)
+    node = make_node()
+
+    node.begin(may_write_file=True)
+
+    assert node.domains == ["a.example"]
+    assert list(node.data_dir.glob("sites*")) == []
+
+
+def test_a_first_file_that_cannot_be_written_later_is_told(
+    make_node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise SitesFileError([f"sites file {path} cannot be written"])
+
+    monkeypatch.setattr(first_site, "write_first_file", refuse)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    node = make_node(is_there=False)
+    node.begin(may_write_file=True)
+    node.is_there = True
+
+    async def check() -> None:
+        keeping = asyncio.create_task(node.sync.keep())
+        while not logs:  # noqa: ASYNC110 - nobody would set an event
+            await asyncio.sleep(0.01)
+        keeping.cancel()
+
+    with capture_logs() as logs:
+        run(check())
+
+    assert logs[0]["event"] == "first sites file not written"
 
 
 def test_a_node_that_joins_others_writes_no_file(
@@ -224,7 +323,7 @@ def test_a_first_file_that_cannot_be_written_is_an_error(
     def refuse(path: Path) -> None:
         raise SitesFileError([f"sites file {path} cannot be written"])
 
-    monkeypatch.setattr(module, "write_first_file", refuse)
+    monkeypatch.setattr(first_site, "write_first_file", refuse)
 
     with pytest.raises(SitesFileError, match="cannot be written"):
         make_node().begin(may_write_file=True)
@@ -435,9 +534,10 @@ def test_a_clickhouse_that_is_away_is_not_stale(tmp_path: Path) -> None:
 
     with capture_logs() as logs:
         node.begin()
+        node.look()
 
     assert not node.sync.is_stale
-    assert logs == []
+    assert [line["event"] for line in logs] == ["sites unknown"]
 
 
 def test_a_quota_counts_what_all_nodes_have_accepted(

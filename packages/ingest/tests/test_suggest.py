@@ -13,3 +13,11 @@ def test_a_common_prefix_does_not_make_words_alike() -> None:
     hint = did_you_mean("APP_XYZZY", ["APP_PORT"], prefix="APP_")
 
     assert hint == "known are `APP_PORT`"
+
+
+def test_a_common_ending_does_not_make_domains_alike() -> None:
+    known = ["blog.example.com", "shop.example.com"]
+
+    assert did_you_mean("news.example.com", known).startswith("known are")
+    assert did_you_mean("shp.example.com", known) == "did you mean `shop.example.com`?"
+    assert did_you_mean("shop.exmaple.com", known) == "did you mean `shop.example.com`?"

@@ -61,20 +61,27 @@ class Service:
     command: Sequence[str] = (INGEST, "serve")
     port: int = 0
     process: Process | None = None
+    sites: str = _SITES  # what the sites file says; without a word there is none
 
     def start(self) -> None:
         """Starts the service and returns when it takes events."""
         self.launch()
-        for holds, what in (
-            (self._has_started, "the service to listen"),
-            (lambda: self.ready_status() == 200, "the service to be ready"),
-        ):
-            wait_for(holds, what=what, timeout_s=_START_S)
+        self.wait_to_listen()
+        wait_for(
+            lambda: self.ready_status() == 200,
+            what="the service to be ready",
+            timeout_s=_START_S,
+        )
+
+    def wait_to_listen(self) -> None:
+        """Returns when it answers requests, whatever it says to them."""
+        wait_for(self._has_started, what="the service to listen", timeout_s=_START_S)
 
     def launch(self) -> Process:
         """Starts the process and returns at once."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        (self.data_dir / "sites.toml").write_text(_SITES, "utf-8")
+        if self.sites:
+            (self.data_dir / "sites.toml").write_text(self.sites, "utf-8")
         self.process = self.processes.start(
             self.command, name=self.name, environment=self.environment()
         )

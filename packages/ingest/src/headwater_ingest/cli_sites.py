@@ -21,13 +21,18 @@ from headwater_ingest.sites.administration import (
     SiteAdministration,
 )
 from headwater_ingest.sites.assignments import read_assignments
+from headwater_ingest.sites.fields import FIELDS
 from headwater_ingest.sites.record import SiteRecord
 from headwater_ingest.sites.sites_toml import read_sites
+from headwater_ingest.sites.sites_toml_writer import write_site
 from headwater_ingest.storage import reach_clickhouse
 from headwater_ingest.telemetry.logs import configure_logs
 
 Load = Callable[[], LoadedSettings]
 
+_FIELDS = (
+    f"Fields: {', '.join(sorted(FIELDS))}. What each means: docs/operation.md, Sites."
+)
 _HEADINGS = ("DOMAIN", "ID", "KEYS", "LIMITS", "KEPT IN")
 
 
@@ -51,6 +56,17 @@ def list_sites(load: Load) -> None:
 
 @sites.command()
 @click.argument("domain")
+@click.pass_obj
+def show(load: Load, domain: str) -> None:
+    """Print a site as a sites file has it. What is as on a new site is left out."""
+    with _administration(load) as administration:
+        record = administration.find(domain)
+    click.echo(f"# kept in {record.kept_in or 'ClickHouse'}, number {record.id}")
+    click.echo(write_site(record), nl=False)
+
+
+@sites.command(epilog=_FIELDS)
+@click.argument("domain")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.pass_obj
 def add(load: Load, domain: str, fields: Sequence[str]) -> None:
@@ -67,7 +83,7 @@ def add(load: Load, domain: str, fields: Sequence[str]) -> None:
         click.echo(f"write key: {key}")
 
 
-@sites.command()
+@sites.command(epilog=_FIELDS)
 @click.argument("domain")
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD=VALUE...")
 @click.pass_obj
@@ -78,9 +94,12 @@ def edit(load: Load, domain: str, fields: Sequence[str]) -> None:
     blocked_pages+=/drafts/*
     """
     with _administration(load) as administration:
-        given = read_assignments(fields, administration.find(domain))
-        record = administration.edit(domain, given)
-    click.echo(f"changed {record.domain}")
+        before = administration.find(domain)
+        record = administration.edit(domain, read_assignments(fields, before))
+    if record.differs_from(before):
+        click.echo(f"changed {record.domain}")
+    else:
+        click.echo(f"nothing has changed: {record.domain} was so before")
 
 
 @sites.command()
@@ -103,9 +122,15 @@ def apply(load: Load, file: Path) -> None:
     """
     records = read_sites(file)
     with _administration(load) as administration:
+        before = {each.id: each.kept_in for each in administration.list_sites()}
         changed = administration.apply(records, file=str(file.resolve()))
     for record in changed:
         click.echo(f"{'removed' if record.removed else 'applied'} {record.domain}")
+        if (
+            not record.removed
+            and before.get(record.id, record.kept_in) != record.kept_in
+        ):
+            click.echo(_tell_taken(record, before[record.id]))
     if not changed:
         click.echo("the sites are up to date")
 
@@ -159,6 +184,14 @@ def _administration(load: Load) -> Iterator[SiteAdministration]:
     with reach_clickhouse(settings) as url:
         migrate(url, Topology(settings.clickhouse_cluster))
         yield SiteAdministration(ClickHouseSites(url))
+
+
+def _tell_taken(record: SiteRecord, kept_in: str) -> str:
+    """Say that a site has got another place."""
+    return (
+        f"  it was kept in {kept_in or 'ClickHouse'}, and can be changed only in "
+        f"{record.kept_in} from now on"
+    )
 
 
 def _render(records: Sequence[SiteRecord]) -> str:

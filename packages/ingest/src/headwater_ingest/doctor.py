@@ -156,7 +156,10 @@ def _where(settings: Settings, url: ClickHouseUrl) -> str:
     if not settings.is_embedded:
         return url.address
     http_port = find_http_port(settings.clickhouse_dir)
-    return f"{url.address}, for HTTP at {url.host}:{http_port}"
+    return (
+        f"{url.address}, for HTTP at http://{url.host}:{http_port}/?database="
+        f"{url.database}"
+    )
 
 
 def _schema(client: Client, url: ClickHouseUrl) -> Finding:
@@ -192,6 +195,10 @@ def _sites(settings: Settings) -> Iterator[Finding]:
         yield from (fail("sites", line) for line in str(error).splitlines())
         return
     yield ok("sites", f"{_list_domains(sites)} in {path}")
+    in_file = {site.id for site in sites}
+    known = KnownSites.read(settings.data_dir).records
+    if others := [each for each in known if each.id not in in_file]:
+        yield ok("sites", f"{_list_domains(others)} in the table of sites besides")
 
 
 def _known_sites(settings: Settings) -> Finding:

@@ -4,6 +4,8 @@ Two things can be the truth about a site: the table in ClickHouse, or the sites 
 a node. What the file names is as the file says: on this node from the moment the file
 is read, on all others once it has been applied to the table. Everything else is as the
 table says. What the table said last is kept on disk, for a start without ClickHouse.
+
+`first_site.py` says when a node writes a site of its own.
 """
 
 import asyncio
@@ -30,7 +32,9 @@ from headwater_ingest.errors import (
     ClickHouseError,
     ClickHouseUnreachableError,
     InvalidSiteError,
+    SitesFileError,
 )
+from headwater_ingest.first_site import begin_sites
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.known_sites import KnownSites
 from headwater_ingest.sites.quota import MonthlyUsage
@@ -38,11 +42,15 @@ from headwater_ingest.sites.record import SiteRecord, to_sites
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.sites.site_book import SiteBook
 from headwater_ingest.sites.sites_file import SitesFile, describe_loss
-from headwater_ingest.sites.sites_toml import FIRST_DOMAIN, write_first_file
 from headwater_ingest.threads import in_thread
 
 LOOK_SECONDS: Final = 2.0
 """How often the table and the file are looked at; far less than the 10 s promised."""
+
+_UNKNOWN: Final = (
+    "no sites file and no sight of the table yet: events are answered with 503 until "
+    "ClickHouse is there; write a sites file to take them before"
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -78,7 +86,9 @@ class SiteSync:
         self._fingerprint: Fingerprint | None = None
         self._in_file: frozenset[int] = frozenset()
         self._is_applied = False
-        self._in_force: list[SiteRecord] | None = None
+        self._may_write_file = False
+        self._has_seen_table = False
+        self._in_force: tuple[list[SiteRecord], bool] | None = None
         self._conflict: str | None = None
         self._loss: str | None = None
         self._refusal: str | None = None
@@ -96,6 +106,8 @@ class SiteSync:
     async def begin(self, *, may_write_file: bool) -> None:
         """Put in force what is known, and write a first sites file if nothing is.
 
+        While the table cannot be seen, neither is done: there may be sites in it.
+
         Args:
             may_write_file: Whether the operator has named no file.
 
@@ -103,10 +115,10 @@ class SiteSync:
             SitesFileError: The first file cannot be written.
         """
         await in_thread(self._recall)
+        self._may_write_file = may_write_file and not self._file.is_loaded
         await self.look()
-        if may_write_file and not self._known and not self._file.records:
-            await in_thread(self._write_first_file)
-            await self.look()
+        if self._in_force is None:
+            _log.warning("sites unknown", problem=_UNKNOWN)
 
     async def keep(self) -> None:
         """Look for changes for ever."""
@@ -114,6 +126,8 @@ class SiteSync:
             await self._pause()
             try:
                 await self.look()
+            except SitesFileError as error:
+                _log.error("first sites file not written", problem=str(error))
             except Exception:  # noqa: BLE001 - a supervised loop: it goes on
                 _log.exception("look at sites failed")
 
@@ -140,12 +154,6 @@ class SiteSync:
         self._known = list(self._saved.records)
         self._in_file = frozenset(self._saved.in_file)
 
-    def _write_first_file(self) -> None:
-        write_first_file(self._file.path)
-        path = str(self._file.path)
-        _log.info("first sites file written", file=path, domain=FIRST_DOMAIN)
-        self._file.load()
-
     def _go_round(self) -> _Usage | None:
         """Take file to table, table to what is in force, and what is known to disk."""
         if self._file.refresh():
@@ -167,6 +175,10 @@ class SiteSync:
         if fingerprint != self._fingerprint:
             self._known = read_records(client)
             self._fingerprint = fingerprint
+        self._has_seen_table = True
+        if self._may_write_file:
+            self._known = begin_sites(client, self._file, self._known)
+            self._may_write_file = False
         if self._file.records and not self._is_applied:
             self._apply_file(client)
         month = datetime.now(UTC).date()
@@ -210,9 +222,12 @@ class SiteSync:
 
     def _put_in_force(self) -> None:
         self._find_loss()
-        in_force = self._merge()
+        sites = self._merge()
+        if not (sites or self._has_seen_table):
+            return
+        in_force = sites, self._has_seen_table
         if in_force != self._in_force:
-            self._registry.replace(to_sites(in_force))
+            self._registry.replace(to_sites(sites), are_all=self._has_seen_table)
             self._in_force = in_force
 
     def _save(self) -> None:

@@ -158,6 +158,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     return EventEndpoint(
         pipeline,
         tracer=tracer,
+        sites=shared.sites,
         trusted=NetworkSet.parse(settings.trusted_proxies),
         door=door,
         metrics=metrics,

@@ -140,6 +140,11 @@ def test_a_login_is_left_out_and_noted() -> None:
     [
         ("", "begins no request"),
         ("hello", "`hello` begins no request"),
+        ("hello world", "`hello world` begins no request"),
+        ("Hello /world", "begins no request"),
+        ("hello to HTTP/1.1", "begins no request"),
+        ("POST events", "begins no request"),
+        ('curl ^"http://node/^" ^\n  -d ^"a^"', "Copy as cURL (bash)"),
         ("<html> x", "begins no request"),
         ("POST / HTTP/1.1 more", "begins no request"),
         ("POST /\nno header\n\n", "`no header` is no header"),

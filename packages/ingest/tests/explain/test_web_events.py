@@ -103,6 +103,22 @@ def test_another_method_is_answered_as_the_service_does(explainer: Explainer) ->
     assert "404" in explanation["hints"]
 
 
+def test_json_that_says_it_is_a_form_is_told(explainer: Explainer) -> None:
+    def hints(*options: str) -> dict[str, str]:
+        text = " ".join(["curl http://node/api/event", *options])
+        found: dict[str, str] = explainer.explain(text)["hints"]
+        return found
+
+    body = '-d \'{"n":"pageview"}\''
+    hint = hints(body)["400"]
+    assert (
+        "read as a form because of its type, application/x-www-form-urlencoded" in hint
+    )
+    assert "send `Content-Type: text/plain` or `application/json`" in hint
+    assert "form" not in hints(body, "-H 'Content-Type: text/plain'")["400"]
+    assert "form" not in hints("-d n=pageview")["400"]
+
+
 def test_no_character_that_rules_a_terminal_is_printed(explainer: Explainer) -> None:
     result = explainer.run(command(n="\x1b[2J", r="https://a.example/\u202e"))
 

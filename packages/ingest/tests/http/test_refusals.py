@@ -73,7 +73,17 @@ def test_an_unknown_key_is_401_whatever_the_body_is(
     answer = edge.post(b"not a batch", key=None, headers=headers)
 
     message = check_refused(edge, answer, 401, ErrorCode.UNKNOWN_KEY)
-    assert "check it against the sites file" in message
+    assert "`headwater-ingest sites list`" in message
+
+
+def test_a_key_is_not_unknown_before_all_sites_are_known(edge: Edge) -> None:
+    edge.sites.replace(edge.sites.sites, are_all=False)
+
+    answer = edge.post({"events": [EVENT]}, key="hw_of_another_node")
+
+    check_refused(edge, answer, 503, ErrorCode.SITES_UNKNOWN)
+    assert answer.headers["retry-after"] == "5"
+    assert edge.post({"events": [EVENT]}).status_code == 200
 
 
 def test_an_unknown_key_in_the_body_is_401(edge: Edge) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -10,6 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headwater_ingest.sites.model import digest_key
 
 if TYPE_CHECKING:
     import httpx
@@ -47,6 +50,18 @@ def test_a_batch_that_comes_again_is_stored_once(edge: Edge) -> None:
     assert len(edge.rows()) == 2
     assert edge.counted("headwater_events_total", outcome="accepted") == 2
     assert edge.counted("headwater_events_total", outcome="duplicate") == 4
+
+
+def test_the_same_bytes_under_the_next_key_of_a_site_are_a_repeat(edge: Edge) -> None:
+    site, *others = edge.sites.sites
+    keys = site.key_digests | {digest_key("hw_the_next_key")}
+    edge.sites.replace([dataclasses.replace(site, key_digests=keys), *others])
+    body = {"events": [EVENT]}
+
+    answers = [edge.post(body), edge.post(body, key="hw_the_next_key")]
+
+    assert [counts(answer) for answer in answers] == [(1, 0), (0, 1)]
+    assert len(edge.rows()) == 1
 
 
 def test_a_repeat_is_told_again_what_was_wrong(edge: Edge) -> None:

@@ -80,7 +80,7 @@ def test_a_later_assignment_goes_on_from_an_earlier_one() -> None:
         ),
         (
             "revenue_goals+=Buy",
-            "`revenue_goals`: `` is no name of an event: it has 1 to 200 characters",
+            "`revenue_goals`: write Buy:EUR, with a currency",
         ),
     ],
 )

@@ -20,7 +20,7 @@ STATUSES: Final[Mapping[int, tuple[ErrorCode, ...]]] = {
     413: (ErrorCode.TOO_LARGE,),
     415: (ErrorCode.UNSUPPORTED_TYPE, ErrorCode.UNKNOWN_ENCODING),
     429: (ErrorCode.THROTTLED,),
-    503: (ErrorCode.JOURNAL_FULL, ErrorCode.DRAINING),
+    503: (ErrorCode.JOURNAL_FULL, ErrorCode.SITES_UNKNOWN, ErrorCode.DRAINING),
 }
 """Which error codes come with which HTTP status."""
 

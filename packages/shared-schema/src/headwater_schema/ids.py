@@ -19,14 +19,15 @@ _INDEX_BITS: Final = 32
 _FREE_BITS: Final = ~((0xF << 76) | (0b11 << 62)) & ((1 << 128) - 1)
 
 
-def derive_batch_id(write_key: str, body: bytes) -> UUID:
+def derive_batch_id(sender: int | str, body: bytes) -> UUID:
     """Returns the id of a batch that came without one.
 
     Args:
-        write_key: The key under which the batch was sent.
+        sender: Whose batch it is: the number of the site, which stays while its keys
+            are changed, or the name of a file that is read in.
         body: The body as the client made it, after decompression.
     """
-    return _uuid8(write_key.encode("utf-8", "replace") + b"\0" + body)
+    return _uuid8(str(sender).encode("utf-8", "replace") + b"\0" + body)
 
 
 def derive_event_id(batch_id: UUID, index: int) -> UUID:

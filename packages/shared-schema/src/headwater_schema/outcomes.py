@@ -177,6 +177,10 @@ class ErrorCode(_Described):
         "journal_full",
         "The service cannot make the batch durable now; send it again later.",
     )
+    SITES_UNKNOWN = (
+        "sites_unknown",
+        "The node does not know all sites yet; send the batch again later.",
+    )
     DRAINING = "draining", "This node is shutting down; send the batch again."
 
 

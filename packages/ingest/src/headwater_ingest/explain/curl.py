@@ -100,6 +100,11 @@ def read_curl(text: bytes) -> HttpRequest:
     Raises:
         RequestTextError: It is none, or it has an option that is not known.
     """
+    if b'^"' in text:
+        raise RequestTextError(
+            'this is a command for Windows\' cmd (`^"`): choose "Copy as cURL (bash)" '
+            "in the browser"
+        )
     words = _split(text.decode("utf-8", "surrogateescape"))
     command = _Command(defaults={b"user-agent": AGENT, b"accept": b"*/*"})
     options = _read_options(words[words.index("curl") + 1 :])

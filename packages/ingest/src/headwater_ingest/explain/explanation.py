@@ -4,16 +4,20 @@ from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
-from starlette.applications import Starlette
 
 from headwater_ingest.explain.batch_watch import BatchWatch
 from headwater_ingest.explain.bystanders import OpenDoor
 from headwater_ingest.explain.exchange import Answer, exchange
-from headwater_ingest.explain.hints import find_hints
+from headwater_ingest.explain.hints import find_form_hint, find_hints
 from headwater_ingest.explain.http_request import HttpRequest
 from headwater_ingest.explain.surroundings import Surroundings
 from headwater_ingest.explain.web_watch import WebWatch
-from headwater_ingest.http.routes import EVENT_PATH, event_route, ingest_routes
+from headwater_ingest.http.routes import (
+    EVENT_PATH,
+    Application,
+    event_route,
+    ingest_routes,
+)
 from headwater_ingest.pipeline.trace import EventTrace, to_time
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
@@ -65,15 +69,15 @@ async def explain(
         notes=[*around.notes, *request.notes, *web.notes(), *batches.notes()],
         parsed=web.parsed or batches.parsed,
         events=events,
-        hints=find_hints(answer, events),
+        hints=find_hints(answer, events) | find_form_hint(request, answer),
     )
 
 
-def _make_app(web: WebWatch, batches: BatchWatch) -> Starlette:
+def _make_app(web: WebWatch, batches: BatchWatch) -> Application:
     """Returns the routes of the service that take events."""
     door, metrics = OpenDoor(), Metrics(VERSION)
     intake = batches.make_intake(metrics)
-    return Starlette(
+    return Application(
         routes=[
             event_route(web.make_endpoint(door, metrics)),
             *ingest_routes(intake, door=door, metrics=metrics),

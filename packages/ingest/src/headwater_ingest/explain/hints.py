@@ -1,9 +1,13 @@
 """What to do about each reason why an event is not there."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from headwater_ingest.explain.exchange import Answer
+from headwater_ingest.explain.http_request import HttpRequest
+from headwater_ingest.http.plausible_body import is_form, kind_of
+from headwater_ingest.http.routes import EVENT_PATH
 from headwater_ingest.pipeline.trace import EventTrace
 from headwater_schema.outcomes import Outcome, Reason
 
@@ -82,13 +86,39 @@ _DUPLICATE: Final = (
     "To do: if it is another event, give it another `event_id`, or a `timestamp` of "
     "its own where there are no ids."
 )
+_FORM: Final = (
+    "The body looks like JSON, and was read as a form because of its type, {}."
+)
+_NO_FORM: Final = (
+    "send `Content-Type: text/plain` or `application/json` (curl sends that of a form "
+    "unless `-H` or `--json` says another)"
+)
 _STATUSES: Final[Mapping[int, str]] = {
     400: "nothing was taken: correct what the answer names, and send it again",
+    401: "send the write key of a site: `headwater-ingest sites list` names the sites, "
+    "`headwater-ingest sites rotate-key DOMAIN` gives one a new key",
+    402: "wait for the next month, or raise `monthly_quota` or `accept_traffic_until`: "
+    "`headwater-ingest sites edit DOMAIN monthly_quota=`",
+    403: "the site's `rate_limit` is 0: `headwater-ingest sites edit DOMAIN "
+    "rate_limit=`",
     404: "no such route: events go to /api/event, /ingest-events or /user-properties "
     "with POST",
     405: "send it with POST",
+    415: "send `Content-Type: application/json` or `application/msgpack`, and "
+    "`Content-Encoding: gzip`, `zstd` or none",
     406: "leave the `Accept` header out, or let it admit application/json",
 }
+
+
+def find_form_hint(request: HttpRequest, answer: Answer) -> dict[str, str]:
+    """Returns what to do about JSON that says it is a form, as curl has it say."""
+    is_refused = (request.path, answer.status) == (EVENT_PATH, HTTPStatus.BAD_REQUEST)
+    kind = dict(request.headers).get(b"content-type", b"").decode("latin-1")
+    is_json = request.body.lstrip().startswith(b"{")
+    if not (is_refused and is_json and is_form(kind)):
+        return {}
+    told = _FORM.format(kind_of(kind))
+    return {str(answer.status): f"{told} To do: {_NO_FORM}."}
 
 
 def find_hints(answer: Answer, events: Sequence[EventTrace]) -> dict[str, str]:
@@ -102,5 +132,5 @@ def find_hints(answer: Answer, events: Sequence[EventTrace]) -> dict[str, str]:
     if any(each.outcome == Outcome.DUPLICATE for each in events):
         found[Outcome.DUPLICATE.value] = f"{Outcome.DUPLICATE.description} {_DUPLICATE}"
     if not events and (hint := _STATUSES.get(answer.status)):
-        found[str(answer.status)] = hint
+        found[str(answer.status)] = f"To do: {hint}."
     return found

@@ -21,6 +21,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """A longer text is no request that the service takes."""
 
 _SHOWN_CHARS: Final = 60
+_METHODS: Final = frozenset(b"GET HEAD POST PUT PATCH DELETE OPTIONS TRACE".split())
 _LENGTH: Final = b"content-length"
 _CHUNKED: Final = b"transfer-encoding"
 _HOW: Final = (
@@ -63,7 +64,7 @@ def read_raw(text: bytes) -> HttpRequest:
     head, separator, body = _split_head(text.lstrip(b"\r\n\t "))
     first, *lines = head.splitlines() or [b""]
     words = first.split()
-    if len(words) not in {2, 3} or not words[0].isalpha():
+    if not _is_request_line(words):
         raise RequestTextError(f"`{_show(first)}` begins no request: {_HOW}")
     headers = [_read_header(line) for line in lines]
     if any(name == _CHUNKED for name, _ in headers):
@@ -76,6 +77,15 @@ def read_raw(text: bytes) -> HttpRequest:
     kept = [each for each in headers if each[0] != _LENGTH]
     method = words[0].decode("ascii").upper()
     return HttpRequest(method, path, query, kept, cut, notes)
+
+
+def _is_request_line(words: list[bytes]) -> bool:
+    """Whether these are the words of `POST /path HTTP/1.1`, or its first two."""
+    method, target, *version = words if len(words) in {2, 3} else (b"", b"")
+    if not (target.startswith((b"/", b"http://", b"https://")) or target == b"*"):
+        return False
+    is_versioned = bool(version) and version[0].upper().startswith(b"HTTP/")
+    return (is_versioned and method.isalpha()) or (not version and method in _METHODS)
 
 
 def split_target(target: str) -> tuple[str, bytes]:

@@ -53,6 +53,7 @@ class WebWatch:
         return EventEndpoint(
             pipeline,
             tracer=self,
+            sites=self._around.sites,
             trusted=self._around.trusted,
             door=door,
             metrics=metrics,

@@ -55,7 +55,7 @@ Decode = Callable[[Headers, bytes, int], DecodedBatch]
 """Reads an inflated body: headers, bytes, and when it arrived in epoch ms."""
 
 RETRY_AFTER_S: Final = 5
-"""When to come back to a journal that is full: a writer frees room in seconds."""
+"""When to come back: a writer frees room in seconds, a look at sites takes as long."""
 
 
 class BatchJournal(Protocol):
@@ -181,20 +181,20 @@ class Intake:
             _refuse(ErrorCode.MALFORMED_BODY, f"the body is not a batch: {error}")
         except TooLargeError as error:
             _refuse(ErrorCode.TOO_LARGE, str(error))
-        key = key or decoded.envelope.api_key or ""
-        site = site or self._find_site(key)
-        batch_id = decoded.envelope.batch_id or derive_batch_id(key, body)
+        site = site or self._find_site(key or decoded.envelope.api_key)
+        batch_id = decoded.envelope.batch_id or derive_batch_id(site.id, body)
         return site, NativeBatch(site.id, batch_id, decoded, received_at_ms)
 
     def _find_site(self, key: str | None) -> Site:
         if not key:
             _refuse(ErrorCode.MISSING_KEY, _HOW_TO_SEND_A_KEY)
         site = self._sites.by_key(key)
-        if site is None:
+        if site is None and not self._sites.is_whole:
             _refuse(
-                ErrorCode.UNKNOWN_KEY,
-                "the write key belongs to no site; check it against the sites file",
+                ErrorCode.SITES_UNKNOWN, _NOT_ALL_SITES, retry_after_s=RETRY_AFTER_S
             )
+        if site is None:
+            _refuse(ErrorCode.UNKNOWN_KEY, _HOW_TO_FIND_THE_SITE)
         return site
 
     def _settle(self, prepared: Prepared, receipt: Receipt) -> bytes:
@@ -262,5 +262,12 @@ _decode_result: Final = msgspec.json.Decoder(BatchResult).decode
 _HOW_TO_SEND_A_KEY: Final = (
     "no write key: send it in the header `X-Headwater-Key`, in `Authorization: Bearer` "
     "or as `api_key` in the body"
+)
+_HOW_TO_FIND_THE_SITE: Final = (
+    "the write key belongs to no site, or is no longer valid: see `headwater-ingest "
+    "sites list`; `headwater-ingest sites rotate-key DOMAIN` makes a new one"
+)
+_NOT_ALL_SITES: Final = (
+    "this node has not seen all sites yet, because ClickHouse is away; send it again"
 )
 _DISK_REFUSES: Final = "this node cannot store the batch now; send it again"

@@ -7,7 +7,7 @@ A drop is no error: the answer is 202 either way, with the number of dropped eve
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -32,6 +32,7 @@ from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
 from headwater_ingest.http.respond import CORS
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
+from headwater_ingest.pipeline.web.steps import Sites
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.outcomes import ErrorCode, Outcome
 
@@ -105,6 +106,14 @@ class _RefusedError(Exception):
         self.code = code
 
 
+class SiteDirectory(Sites, Protocol):
+    """Where a site is found by its name, as far as all are known."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there can be no other sites."""
+
+
 class EventEndpoint:
     """The route of web events. Plain ASGI: nothing stands between it and uvicorn."""
 
@@ -116,10 +125,12 @@ class EventEndpoint:
         door: Door,
         metrics: Metrics,
         tracer: Tracer,
+        sites: SiteDirectory,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._pipeline = pipeline
         self._tracer = tracer
+        self._sites = sites
         self._trusted = trusted
         self._door = door
         self._metrics = metrics
@@ -161,6 +172,7 @@ class EventEndpoint:
         if self._door.refusing:
             raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING)
         fields = _read_fields(await _read(receive, raw, headers))
+        self._check_sites(fields)
         request = self._make_request(fields, scope, headers)
         query = scope["query_string"]
         if query and self._tracer.admits(query, raw):
@@ -168,6 +180,17 @@ class EventEndpoint:
             return self._answer_to(request, result, _json(202, body))
         result = await _settle(self._pipeline.build_and_buffer(request))
         return self._answer_to(request, result, _TAKEN)
+
+    def _check_sites(self, fields: WebFields) -> None:
+        """Refuses what may be for a site that this node cannot know of yet.
+
+        Raises:
+            _RefusedError: Nobody can say whose it is.
+        """
+        if self._sites.is_whole:
+            return
+        if not all(map(self._sites.by_domain, fields.domains)):
+            raise _RefusedError(_BUSY, ErrorCode.SITES_UNKNOWN)
 
     def _make_request(
         self, fields: WebFields, scope: Scope, headers: _Headers

@@ -45,6 +45,12 @@ def is_parsed(kind: str) -> bool:
     return kind in {_JSON, _FORM} or kind.startswith(_MULTIPART)
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body of this type is read as a form."""
+    kind = kind_of(content_type)
+    return kind == _FORM or kind.startswith(_MULTIPART)
+
+
 def max_bytes(kind: str) -> int:
     """Returns how many bytes a body of this kind may have."""
     return MAX_PARSED_BYTES if is_parsed(kind) else MAX_PLAIN_BYTES

@@ -16,6 +16,7 @@ STATUS: Final = {
     ErrorCode.UNKNOWN_ENCODING: 415,
     ErrorCode.THROTTLED: 429,
     ErrorCode.JOURNAL_FULL: 503,
+    ErrorCode.SITES_UNKNOWN: 503,
     ErrorCode.DRAINING: 503,
 }
 """The HTTP status of each error code."""

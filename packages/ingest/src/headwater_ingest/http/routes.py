@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +15,7 @@ from headwater_ingest.http.native import (
     decode_ingest_events,
     decode_user_properties,
 )
+from headwater_ingest.http.no_route import answer_no_route
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.telemetry.metrics import Metrics
 
@@ -28,7 +30,9 @@ class Application(Starlette):
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        super().__init__(routes=routes)
+        super().__init__(
+            routes=routes, exception_handlers={HTTPException: answer_no_route}
+        )
         self._takers: dict[str, ASGIApp] = {
             each.path: each.endpoint
             for each in routes

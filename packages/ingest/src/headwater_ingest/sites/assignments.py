@@ -75,13 +75,19 @@ def _read(name: str, written: str) -> object:
     if name in _LISTS | _KEY_LISTS and written[0] != "[":
         return _split(written)
     if name == _GOALS and written[0] != "{":
-        pairs = (part.rpartition(":") for part in _split(written))
-        return {event.strip(): currency.strip() for event, _, currency in pairs}
+        return dict(_read_goal(part) for part in _split(written))
     try:
         table = tomllib.loads(f"value = {written}")
     except tomllib.TOMLDecodeError:
         return written
     return table["value"]
+
+
+def _read_goal(written: str) -> tuple[str, str]:
+    event, colon, currency = written.rpartition(":")
+    if not colon:
+        raise InvalidSiteError([f"`{_GOALS}`: write {written}:EUR, with a currency"])
+    return event.strip(), currency.strip()
 
 
 def _present(name: str, given: Mapping[str, object], record: SiteRecord) -> Any:

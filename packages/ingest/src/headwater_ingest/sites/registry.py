@@ -28,6 +28,7 @@ class SiteRegistry:
         self._by_digest: dict[bytes, Site] = {}
         self._by_domain: dict[str, Site] = {}
         self._loaded = False
+        self._whole = False
 
     def __len__(self) -> int:
         return len(self._sites)
@@ -47,6 +48,15 @@ class SiteRegistry:
         """Whether any table of sites has been put in force yet."""
         return self._loaded
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there can be no site but those in force.
+
+        Until then it is not known whose a strange key or domain is: whoever sends it
+        must be told to come back, not that it belongs to nobody.
+        """
+        return self._whole
+
     def by_key(self, key: str) -> Site | None:
         """Return the site that a write key belongs to, or None."""
         digest = digest_key(key)
@@ -65,10 +75,14 @@ class SiteRegistry:
         """
         return self._by_domain.get(domain)
 
-    def replace(self, sites: Iterable[Site]) -> None:
+    def replace(self, sites: Iterable[Site], *, are_all: bool = True) -> None:
         """Put a new table of sites in force, all at once.
 
         Where two sites claim the same key or domain, the later one has it.
+
+        Args:
+            sites: The sites.
+            are_all: Whether there can be no others.
         """
         table = tuple(sites)
         # A site that only sums up others has no door by which events could come.
@@ -86,3 +100,4 @@ class SiteRegistry:
         } | {bare_domain(site.domain): site for site in table}
         self._sites = table
         self._loaded = True
+        self._whole = are_all

@@ -49,11 +49,11 @@ def describe_site(record: SiteRecord) -> dict[str, Any]:
 
 def write_sites(records: Iterable[SiteRecord]) -> str:
     """Return a sites file with these sites."""
-    return _HEAD + "".join("\n" + _write_site(record) for record in records)
+    return _HEAD + "".join("\n" + write_site(record) for record in records)
 
 
-def _write_site(record: SiteRecord) -> str:
-    """Writes what a site says that a new one would not."""
+def write_site(record: SiteRecord) -> str:
+    """Return the entry of a site: what it says that a new one would not."""
     fields: dict[str, Any] = {"domain": record.domain}
     if record.former_domain:
         fields["former_domain"] = record.former_domain

@@ -32,7 +32,10 @@ class Blocked(_Explained):
     DRAINING = "draining", "The service is stopping."
     JOURNAL_FULL = "journal_full", "No room for more rows until ClickHouse takes some."
     JOURNAL_UNWRITABLE = "journal_unwritable", "The disk refuses to take rows."
-    NO_SITES = "no_sites", "No table of sites is known yet."
+    NO_SITES = (
+        "no_sites",
+        "No site is known yet: no sites file, and ClickHouse was not seen.",
+    )
 
 
 class Degraded(_Explained):

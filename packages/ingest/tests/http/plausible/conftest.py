@@ -184,6 +184,7 @@ class WebEdge:
         endpoint = EventEndpoint(
             pipeline,
             tracer=tracer,
+            sites=self.sites,
             trusted=NetworkSet.parse(Settings().trusted_proxies),
             door=self.door,
             metrics=self.metrics,

@@ -363,3 +363,13 @@ def test_a_node_that_drains_refuses_events(web: WebEdge) -> None:
     assert answer.status_code == 503
     assert answer.headers["connection"] == "close"
     assert web.counted("headwater_requests_refused_total", code="draining") == 1
+
+
+def test_an_event_is_not_dropped_before_all_sites_are_known(web: WebEdge) -> None:
+    web.sites.replace(web.sites.sites, are_all=False)
+
+    answer = web.send(BODY.replace(b'"example.com', b'"shop.example'))
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert web.counted("headwater_requests_refused_total", code="sites_unknown") == 1
+    assert web.send(BODY).status_code == 202

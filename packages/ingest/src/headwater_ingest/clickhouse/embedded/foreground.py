@@ -81,11 +81,12 @@ def _describe_connection(
     yield f"  PASSWORD={password}"
     yield (
         f"  clickhouse-client --host {url.host} --port {url.port} --user {url.user} "
-        '--password "$PASSWORD"'
+        f'--password "$PASSWORD" --database {url.database}'
     )
     yield (
-        f'  curl --user "{url.user}:$PASSWORD" http://{url.host}:{http_port}/ '
-        "--data-binary 'SHOW DATABASES'"
+        f'  curl --user "{url.user}:$PASSWORD" '
+        f"'http://{url.host}:{http_port}/?database={url.database}' "
+        "--data-binary 'SHOW TABLES'"
     )
     yield (
         f'  export HEADWATER_CLICKHOUSE_URL="clickhouse://{url.user}:$PASSWORD@'
