@@ -201,6 +201,9 @@ def test_events_wait_in_the_journal_until_clickhouse_is_there(
 ) -> None:
     with EmbeddedClickHouse(tmp_path / "clickhouse") as server:
         url = server.url
+    service.data_dir.mkdir()
+    sites = '[[site]]\ndomain = "example.com"\nwrite_key = "hw_0123456789abcdef"\n'
+    (service.data_dir / "sites.toml").write_text(sites)
     service.start(HEADWATER_CLICKHOUSE_URL=url.with_password())
 
     assert service.readiness()[0] == 200

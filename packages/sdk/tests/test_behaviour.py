@@ -286,12 +286,19 @@ def test_hook_is_for_the_main_thread_alone(start: Callable[..., Program]) -> Non
 def test_fork_with_an_unflushed_parent_doubles_nothing(
     start: Callable[..., Program], server: ScriptedServer, how: str
 ) -> None:
-    # The second is how C code forks, uWSGI for one: Python is not told.
+    # The second is how C code forks: Python is not told. It may do so only while no
+    # other thread is about to take the lock of the interpreter, in any program.
     code = f"""
     import ctypes
+    def others_wait():
+        main, frames = threading.main_thread(), sys._current_frames()
+        threads = [each for each in threading.enumerate() if each is not main]
+        return all(frames[each.ident].f_code.co_name == "wait" for each in threads)
     c = Client("key", URL, **options)
     for number in range(3):
         c.capture("d", str(number))
+    while not others_wait():
+        time.sleep(0.01)
     pid = {how}
     if pid == 0:
         faulthandler.dump_traceback_later(40, exit=True)
