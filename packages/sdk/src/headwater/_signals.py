@@ -12,11 +12,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
 from headwater import _lifecycle
+
+_AGAIN_S: Final = 0.05
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -59,7 +62,11 @@ class TermHook:
         try:
             _lifecycle.flush_all()
         finally:
-            os.kill(os.getpid(), number)
+            # Once may not be enough: a signal that comes just before the main thread
+            # enters a system call does not interrupt it, and is handled after it.
+            while self._pid == os.getpid():
+                os.kill(os.getpid(), number)
+                time.sleep(_AGAIN_S)
 
     def _chain(self, number: int, frame: FrameType | None) -> None:
         self._pid = 0
