@@ -258,11 +258,24 @@ class Complaints:
 
 ClientMaker = Callable[..., Client]
 Wait = Callable[[Callable[[], object]], None]
+Senders = Callable[[], list[threading.Thread]]
 
 
 @pytest.fixture
 def wait() -> Wait:
     return wait_until
+
+
+@pytest.fixture
+def senders() -> Senders:
+    """Tells which sending threads the test has started that are still alive."""
+    of_others = set(threading.enumerate())
+
+    def find() -> list[threading.Thread]:
+        mine = set(threading.enumerate()) - of_others
+        return [thread for thread in mine if thread.name == "headwater-sender"]
+
+    return find
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         MemoryTransport,
         ScriptedAnswer,
         ScriptedServer,
+        Senders,
     )
 
 
@@ -87,12 +87,8 @@ async def until(is_true: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-def senders() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("headwater")]
-
-
 def test_leaving_the_block_delivers_everything_without_a_thread(
-    make: Callable[..., AsyncClient], transport: MemoryTransport
+    make: Callable[..., AsyncClient], transport: MemoryTransport, senders: Senders
 ) -> None:
     async def main() -> None:
         async with make(max_batch_events=100) as client:

@@ -33,12 +33,9 @@ if TYPE_CHECKING:
         ClientMaker,
         Complaints,
         MemoryTransport,
+        Senders,
         Wait,
     )
-
-
-def sending_threads() -> int:
-    return sum(thread.name == "headwater-sender" for thread in threading.enumerate())
 
 
 def settled(delivered: int = 0, lost: int = 0) -> FlushResult:
@@ -319,12 +316,14 @@ def test_shutdown_inside_on_error_does_not_wait_for_itself(
     assert client.capture("d", "e") is None
 
 
-def test_leaving_the_context_delivers_everything(transport: MemoryTransport) -> None:
+def test_leaving_the_context_delivers_everything(
+    transport: MemoryTransport, senders: Senders
+) -> None:
     with Client("key", "http://localhost", transport=transport) as client:
         client.capture("d", "e")
     assert transport.received.events == ["e"]
     assert transport.is_closed
-    assert sending_threads() == 0
+    assert senders() == []
 
 
 def test_shutdown_may_be_called_twice(
@@ -340,12 +339,11 @@ def test_shutdown_may_be_called_twice(
 
 
 def test_shutdown_of_a_client_that_never_captured_starts_nothing(
-    make_client: ClientMaker, transport: MemoryTransport
+    make_client: ClientMaker, transport: MemoryTransport, senders: Senders
 ) -> None:
-    before = sending_threads()
     client = make_client()
     assert client.flush() == settled()
-    assert sending_threads() == before
+    assert senders() == []
     assert client.shutdown() == settled()
     assert transport.is_closed
 
@@ -644,6 +642,7 @@ def test_capture_by_a_signal_handler_does_not_start_a_second_thread(
     make_client: ClientMaker,
     transport: MemoryTransport,
     monkeypatch: pytest.MonkeyPatch,
+    senders: Senders,
 ) -> None:
     make_thread = threading.Thread
     interruptions: list[str | None] = []
@@ -654,23 +653,21 @@ def test_capture_by_a_signal_handler_does_not_start_a_second_thread(
             client.capture("d", "by the handler")
         return make_thread(**options)
 
-    before = sending_threads()
     client = make_client()
     with monkeypatch.context() as patch:
         patch.setattr(threading, "Thread", be_interrupted)
         client.capture("d", "first")
-    assert sending_threads() == before + 1
+    assert len(senders()) == 1
     assert client.flush() == settled(delivered=2)
     assert transport.received.events == ["first", "by the handler"]
 
 
 def test_dropped_client_delivers_and_leaves_no_thread(
-    transport: MemoryTransport, wait: Wait
+    transport: MemoryTransport, wait: Wait, senders: Senders
 ) -> None:
-    others = set(threading.enumerate())
     client = Client("key", "http://localhost", transport=transport)
     client.capture("d", "e")
-    [mine] = set(threading.enumerate()) - others
+    [mine] = senders()
     reference = weakref.ref(client)
     del client
     gc.collect()
@@ -681,25 +678,25 @@ def test_dropped_client_delivers_and_leaves_no_thread(
 
 @pytest.mark.usefixtures("_no_backoff")
 def test_dropped_client_gives_up_when_the_server_is_away(
-    transport: MemoryTransport, complaints: Complaints, wait: Wait
+    transport: MemoryTransport, complaints: Complaints, wait: Wait, senders: Senders
 ) -> None:
     transport.fail(99)
-    others = set(threading.enumerate())
     client = Client("key", "http://localhost", transport=transport, on_error=complaints)
     client.capture("d", "e")
-    [mine] = set(threading.enumerate()) - others
+    [mine] = senders()
     del client
     gc.collect()
     wait(lambda: not mine.is_alive())
     assert complaints.kinds == ["UnavailableError", "UndeliveredError"]
 
 
-def test_hundreds_of_dropped_clients_leak_no_threads(wait: Wait) -> None:
-    before = sending_threads()
+def test_hundreds_of_dropped_clients_leak_no_threads(
+    wait: Wait, senders: Senders
+) -> None:
     for _ in range(300):
         Client("key", "http://localhost", transport=Swallow()).capture("d", "e")
     gc.collect()
-    wait(lambda: sending_threads() == before)
+    wait(lambda: not senders())
 
 
 def test_signal_handler_may_capture_while_a_capture_is_interrupted(
