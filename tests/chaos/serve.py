@@ -17,7 +17,7 @@ clock.install()
 from tests.chaos.old import limit_migrations
 from tests.chaos.trap import MIGRATION_POINT, pass_point
 
-from headwater_ingest import cli
+from headwater_ingest import backoff, cli
 from headwater_ingest.clickhouse import migrate
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.journal import Journal, store
@@ -69,7 +69,7 @@ def install() -> None:
     before(Intake, "_settle", "before the answer")
     after(migrate, "_execute", MIGRATION_POINT)
     before(migrate, "_run", MIGRATION_POINT)
-    supervisor.LONGEST_RESTART_S = 0.4  # type: ignore[misc]
+    backoff.LONGEST_RESTART_S = 0.4  # type: ignore[misc]
     supervisor._COMMAND = (sys.executable, "-m", "tests.chaos.write")  # type: ignore[misc, assignment]
 
 

@@ -16,6 +16,7 @@ from tests.e2e.support.processes import (
     Processes,
     clean_environment,
     find_child,
+    find_children,
 )
 from tests.e2e.support.waiting import wait_for
 
@@ -116,6 +117,10 @@ class Service:
     def kill_writer(self) -> None:
         """Ends the process that writes to ClickHouse, with SIGKILL."""
         os.kill(find_child(self.running.pid, "headwater_ingest.writer"), signal.SIGKILL)
+
+    def worker_pids(self) -> list[int]:
+        """Returns the processes that take events for it."""
+        return find_children(self.running.pid, "headwater_ingest.worker ")
 
     def kill_embedded_clickhouse(self) -> None:
         """Ends the ClickHouse that it runs, with SIGKILL."""

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from starlette.routing import Route
@@ -35,15 +35,35 @@ from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.administration import SiteAdministration
+from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.storage import open_storage
 from headwater_ingest.telemetry.loop_lag import watch_loop_lag
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
 from headwater_ingest.web import make_event_endpoint, now_ms, open_web
+from headwater_ingest.worker.limits import open_limits
+from headwater_ingest.worker.owner_desk import OwnerDesk
+from headwater_ingest.worker.pool import open_pool
 
 _REQUEST_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class Server(Protocol):
+    """What takes requests: this process, or workers."""
+
+    async def start(self) -> None:
+        """Returns when requests are answered."""
+
+    async def wait(self) -> None:
+        """Returns when it has ended, which it does only if told or broken."""
+
+    async def finish_requests(self) -> None:
+        """Returns when the requests that are in flight now have been answered."""
+
+    async def close(self) -> None:
+        """Ends it."""
 
 
 async def serve(settings: Settings) -> None:
@@ -58,15 +78,30 @@ async def serve(settings: Settings) -> None:
         stack.enter_context(lifecycle.on_signals())
         sock = stack.enter_context(listen(settings.listen_host, settings.port))
         journal = await stack.enter_async_context(_open_journal(settings, metrics))
+        limits = (
+            stack.enter_context(open_limits(settings.data_dir))
+            if settings.workers > 1
+            else None
+        )
         sites_file = await asyncio.to_thread(load_sites_file, settings)
         storage = await stack.enter_async_context(
             open_storage(settings, in_a_hurry=lambda: lifecycle.in_a_hurry)
         )
         tables = SharedTables(storage.url, lambda: storage.schema_ready)
         shared = await stack.enter_async_context(
-            open_shared_state(settings, sites_file, tables)
+            open_shared_state(
+                settings,
+                sites_file,
+                tables,
+                gate=limits.gate if limits else Gatekeeper(),
+            )
         )
         web = await stack.enter_async_context(open_web(settings))
+        pool = None
+        if limits:
+            pool = await stack.enter_async_context(
+                open_pool(settings, sock, shared=shared, limits=limits, metrics=metrics)
+            )
         node = Node(
             lifecycle=lifecycle,
             journal=journal,
@@ -74,11 +109,15 @@ async def serve(settings: Settings) -> None:
             storage=storage,
             web=web,
             degraded_after_seconds=settings.degraded_after_seconds,
+            workers=pool,
         )
         journal.divide_among(lambda: shared.sites.receivers)
         metrics.read_from(node.read)
         metrics.read_accounts_from(node.read_accounts)
-        server = HttpServer(make_application(settings, node, metrics), sock)
+        app = make_application(settings, node, metrics)
+        if pool:
+            pool.answer_by(OwnerDesk(journal, web.memory, app))
+        server: Server = pool or HttpServer(app, sock)
         # Not before: a start that fails must leave them where they are.
         await web.load_sessions()
         await server.start()
@@ -134,7 +173,8 @@ def make_application(
     """
     endpoint = make_event_endpoint(
         settings,
-        node.web,
+        node.web.files.enrichment,
+        sessions=node.web.sessions,
         shared=node.shared,
         journal=node.journal,
         door=node.lifecycle,
@@ -185,7 +225,7 @@ def _freeze_heap() -> None:
     gc.freeze()
 
 
-async def _wait_for_the_end(lifecycle: Lifecycle, server: HttpServer) -> None:
+async def _wait_for_the_end(lifecycle: Lifecycle, server: Server) -> None:
     """Return when a stop was asked for, or raise what ended the server."""
     asked = asyncio.create_task(lifecycle.wait_for_stop())
     ended = asyncio.create_task(server.wait())
@@ -196,7 +236,7 @@ async def _wait_for_the_end(lifecycle: Lifecycle, server: HttpServer) -> None:
     ended.cancel()
 
 
-async def _stop(node: Node, server: HttpServer, settings: Settings) -> None:
+async def _stop(node: Node, server: Server, settings: Settings) -> None:
     """Stop taking requests, then write what the journal holds."""
     lifecycle = node.lifecycle
     await lifecycle.pause(settings.not_ready_seconds)

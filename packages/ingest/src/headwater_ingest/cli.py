@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import click
 import uvloop
+from msgspec.structs import replace
 
 from headwater_ingest import doctor
 from headwater_ingest.app import serve as run_service
@@ -29,7 +30,7 @@ from headwater_ingest.errors import (
     SettingsError,
 )
 from headwater_ingest.findings import Level
-from headwater_ingest.settings import Settings
+from headwater_ingest.settings import MAX_WORKERS, Settings
 from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.storage import migrate_once
 from headwater_ingest.telemetry.logs import configure_logs
@@ -53,8 +54,14 @@ def cli() -> None:
 
 
 @cli.command()
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    metavar="N",
+    help="Take events with so many processes (HEADWATER_WORKERS).",
+)
 @click.pass_obj
-def serve(load: Callable[[], LoadedSettings]) -> None:
+def serve(load: Callable[[], LoadedSettings], workers: int | None) -> None:
     """Run the service until Ctrl-C or SIGTERM.
 
     The first signal stops it in good order: it turns not ready, finishes what it has
@@ -62,6 +69,8 @@ def serve(load: Callable[[], LoadedSettings]) -> None:
     was acknowledged is on disk either way.
     """
     settings = _settings_with_logs(load)
+    if workers is not None:
+        settings = replace(settings, workers=workers)
     uvloop.run(run_service(settings))
 
 

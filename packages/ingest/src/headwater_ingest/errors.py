@@ -14,6 +14,7 @@ HeadwaterError
 │   ├── RedisUrlError                the URL is wrong; nothing was tried
 │   └── RedisUnreachableError        nobody answers there, or not to us
 ├── AddressUnavailableError  the address to listen on cannot be bound
+├── WorkersNotStartedError   no process that takes requests has come up
 ├── ClickHouseError          something between us and ClickHouse
 │   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
 │   ├── ClickHouseUnreachableError   nobody answers there; nothing was done
@@ -40,6 +41,7 @@ HeadwaterError
     ├── JournalLockedError       another process uses it; nothing was touched
     ├── JournalDamagedError      its file cannot be understood; nothing was touched
     ├── JournalUnwritableError   the disk refuses; what was acknowledged is safe
+    │   └── OwnerGoneError               the process that has the journal is gone
     ├── JournalFullError         no room; nothing of the entry was taken
     │   └── JournalShareError            there is some, but not for this site
     └── JournalClosedError       it is closing; nothing of the entry was taken
@@ -142,6 +144,10 @@ class AddressUnavailableError(HeadwaterError):
     """The address to listen on is taken or does not exist on this machine."""
 
 
+class WorkersNotStartedError(HeadwaterError):
+    """No process that takes requests has come up in time."""
+
+
 class ArchiveDamagedError(HeadwaterError):
     """A file of the archive cannot be understood. It is left as it is."""
 
@@ -187,6 +193,13 @@ class JournalUnwritableError(JournalError):
 
     What was acknowledged before is safe. The entry that met this error may still be
     found in the journal after a crash, so it must be retried with the same ids.
+    """
+
+
+class OwnerGoneError(JournalUnwritableError):
+    """The process that has the journal is gone, and this worker ends.
+
+    What it was asked for last may have been done.
     """
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +16,8 @@ from headwater_ingest.telemetry.state import (
     JournalState,
     NodeState,
     Readiness,
+    WebState,
+    WorkersState,
     judge_readiness,
 )
 from headwater_ingest.web import Web
@@ -22,6 +25,16 @@ from headwater_ingest.web import Web
 _LOOK_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class Workers(Protocol):
+    """What is known of the processes that take events for the service."""
+
+    def read(self) -> WorkersState:
+        """Returns how they are."""
+
+    def read_web(self) -> WebState:
+        """Returns what of web events is theirs alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,8 @@ class Node:
     storage: Storage
     web: Web
     degraded_after_seconds: float
+
+    workers: Workers | None = None
 
     def read(self) -> tuple[NodeState, Readiness]:
         """Return how the node is, and what follows for its traffic."""
@@ -50,7 +65,8 @@ class Node:
             clickhouse_up=self.storage.clickhouse_up,
             clickhouse_restarts=self.storage.clickhouse_restarts,
             schema_ready=self.storage.schema_ready,
-            web=self.web.read(),
+            web=self.web.read().plus(self._read_web_of_workers()),
+            workers=self.workers.read() if self.workers else WorkersState(),
         )
         return state, judge_readiness(
             state, degraded_after_seconds=self.degraded_after_seconds
@@ -68,6 +84,9 @@ class Node:
             Account(names.get(site, str(site)), account, reason, number)
             for (site, account, reason), number in events.items()
         ]
+
+    def _read_web_of_workers(self) -> WebState:
+        return self.workers.read_web() if self.workers else WebState()
 
     async def report(self) -> None:
         """Log every change of readiness until the stop, which logs its own steps."""

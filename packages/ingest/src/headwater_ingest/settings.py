@@ -20,6 +20,7 @@ from headwater_ingest.setting_types import (
 )
 
 EMBEDDED = "embedded"
+MAX_WORKERS = 64
 
 
 # Loopback, RFC 1918, RFC 4193 and link-local: nobody outside comes from there.
@@ -61,6 +62,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=65_535,
         ),
     ] = 8080
+    workers: Annotated[
+        int,
+        whole(
+            "Processes that take events. 1 is the service itself; with more, each is a "
+            "process of its own, and the service keeps the journal for all of them.",
+            ge=1,
+            le=MAX_WORKERS,
+        ),
+    ] = 1
     data_dir: Annotated[
         Path,
         setting(

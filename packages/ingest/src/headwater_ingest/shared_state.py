@@ -18,20 +18,29 @@ from headwater_ingest.visitors.salts_file import read_salts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SharedState:
-    """Sites, limits and salts of this node.
+class InForce:
+    """Sites, limits and salts, as those need them who take events.
 
     Attributes:
         sites: The sites in force.
         gate: Decides how many events each may have.
         salts: Under which visitors are told apart.
-        site_sync: Keeps the sites, and the use of their quotas, in step.
-        salt_sync: Keeps the salts in step.
     """
 
     sites: SiteRegistry
     gate: Gatekeeper
     salts: Salts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedState(InForce):
+    """Sites, limits and salts of this node, and what keeps them in step.
+
+    Attributes:
+        site_sync: Keeps the sites, and the use of their quotas, in step.
+        salt_sync: Keeps the salts in step.
+    """
+
     site_sync: SiteSync
     salt_sync: SaltSync
 
@@ -50,14 +59,20 @@ def load_sites_file(settings: Settings) -> SitesFile:
 
 @asynccontextmanager
 async def open_shared_state(
-    settings: Settings, file: SitesFile, tables: SharedTables
+    settings: Settings, file: SitesFile, tables: SharedTables, *, gate: Gatekeeper
 ) -> AsyncIterator[SharedState]:
     """Put in force what is known, and keep it in step until the end.
+
+    Args:
+        settings: Where things are.
+        file: The sites file.
+        tables: What the nodes share.
+        gate: What the sites' limits are kept by.
 
     Raises:
         SitesFileError: There are no sites, and no first file can be written.
     """
-    sites, gate = SiteRegistry(), Gatekeeper()
+    sites = SiteRegistry()
     data_dir = settings.data_dir
     site_sync = SiteSync(sites, gate.usage, file=file, data_dir=data_dir, tables=tables)
     await site_sync.begin(may_write_file=settings.sites_file is None)

@@ -55,6 +55,10 @@ _UNKNOWN: Final = (
 _log = structlog.stdlib.get_logger(__name__)
 
 
+SitesInForce = tuple[list[SiteRecord], bool]
+"""All sites, and whether there can be no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Usage:
     """What all nodes together have accepted in a month, by site."""
@@ -88,10 +92,18 @@ class SiteSync:
         self._is_applied = False
         self._may_write_file = False
         self._has_seen_table = False
-        self._in_force: tuple[list[SiteRecord], bool] | None = None
+        self._in_force: SitesInForce | None = None
         self._conflict: str | None = None
         self._loss: str | None = None
         self._refusal: str | None = None
+
+    @property
+    def in_force(self) -> SitesInForce | None:
+        """The sites in force; None while none is known.
+
+        As long as nothing changes it is the same object.
+        """
+        return self._in_force
 
     @property
     def problem(self) -> str | None:

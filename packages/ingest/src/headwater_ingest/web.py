@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,18 +13,19 @@ import structlog
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.http.event_trace import KeyholderTracer
-from headwater_ingest.http.journal_buffer import JournalBuffer
+from headwater_ingest.http.journal_buffer import JournalBuffer, RowJournal
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
-from headwater_ingest.journal import Journal
+from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.pipeline import SessionStore, WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.settings import Settings
-from headwater_ingest.shared_state import SharedState
+from headwater_ingest.shared_state import InForce
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import make_client
+from headwater_ingest.visitors.sessions import LocalSessions
 
 if TYPE_CHECKING:
     from headwater_ingest.visitors.redis_store import RedisSessionStore
@@ -64,15 +65,10 @@ class Web:
 
     def read(self) -> WebState:
         """Return how they are."""
-        caches = self.files.caches()
-        return WebState(
+        return replace(
+            read_web(self.files, self.redis),
             sessions_open=len(self.memory),
             sessions_evicted=self.memory.evicted,
-            sessions_local=self.redis is not None and self.redis.is_away,
-            events_local=0 if self.redis is None else self.redis.kept_here,
-            cache_hits={name: info.hits for name, info in caches.items()},
-            cache_misses={name: info.misses for name, info in caches.items()},
-            data_problems=self.files.problems,
         )
 
     async def load_sessions(self) -> None:
@@ -94,6 +90,18 @@ class Web:
             _log.warning("open sessions are lost", problem=str(error))
 
 
+def read_web(files: DataFiles, redis: "RedisSessionStore | None") -> WebState:
+    """Return how the parts are that each process has for itself."""
+    caches = files.caches()
+    return WebState(
+        sessions_local=redis is not None and redis.is_away,
+        events_local=0 if redis is None else redis.kept_here,
+        cache_hits={name: info.hits for name, info in caches.items()},
+        cache_misses={name: info.misses for name, info in caches.items()},
+        data_problems=files.problems,
+    )
+
+
 @asynccontextmanager
 async def open_web(settings: Settings) -> AsyncIterator[Web]:
     """Read the tables of enrichment, and keep them in step with their files.
@@ -105,8 +113,8 @@ async def open_web(settings: Settings) -> AsyncIterator[Web]:
     memory = MemorySessionStore(
         clock_s=time.monotonic, max_sessions=settings.max_sessions
     )
-    async with _open_redis(settings, memory) as redis:
-        watching = asyncio.create_task(_watch(files))
+    async with open_redis(settings, memory) as redis:
+        watching = asyncio.create_task(watch_files(files))
         try:
             yield Web(files, memory, settings.data_dir / SESSIONS_FILE, redis)
         finally:
@@ -114,9 +122,18 @@ async def open_web(settings: Settings) -> AsyncIterator[Web]:
 
 
 @asynccontextmanager
-async def _open_redis(
-    settings: Settings, memory: MemorySessionStore
+async def open_redis(
+    settings: Settings, here: LocalSessions
 ) -> AsyncIterator["RedisSessionStore | None"]:
+    """Share sessions through Redis, if that is how it is to be.
+
+    Args:
+        settings: Where Redis is.
+        here: The sessions while it does not answer.
+
+    Raises:
+        SessionStoreError: That is not possible.
+    """
     if settings.redis_url is None:
         yield None
         return
@@ -124,7 +141,7 @@ async def _open_redis(
     # An extra: it can be imported only where there is a client.
     from headwater_ingest.visitors.redis_store import RedisSessionStore  # noqa: PLC0415
 
-    store = RedisSessionStore(client, here=memory)
+    store = RedisSessionStore(client, here=here)
     try:
         await store.start()
         yield store
@@ -135,19 +152,20 @@ async def _open_redis(
 
 def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     settings: Settings,
-    web: Web,
+    enrichment: Enrichment,
     *,
-    shared: SharedState,
-    journal: Journal,
+    sessions: SessionStore,
+    shared: InForce,
+    journal: RowJournal,
     door: Door,
     metrics: Metrics,
-    clock: Callable[[], int],
+    clock: Callable[[], int] = now_ms,
 ) -> EventEndpoint:
-    """Return the route of web events on a running node."""
+    """Return the route of web events."""
     steps = WebSteps(
-        web.files.enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
+        enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
     )
-    ordered, sessions = steps.ordered(), web.sessions
+    ordered = steps.ordered()
     buffer = JournalBuffer(journal, shared.gate)
     pipeline = WebPipeline(
         ordered, sessions=sessions, buffer=buffer, observe=metrics.observe_step
@@ -166,7 +184,8 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     )
 
 
-async def _watch(files: DataFiles) -> None:
+async def watch_files(files: DataFiles) -> None:
+    """Put in force what changes in the files of enrichment, for ever."""
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         try:

@@ -15,6 +15,7 @@ from headwater_ingest.telemetry.state import (
     NodeState,
     Readiness,
     WebState,
+    WorkersState,
     WriterState,
     judge_readiness,
 )
@@ -83,6 +84,7 @@ def test_a_healthy_node_is_ready_in_every_check(node: Node) -> None:
                 "sites": "ok",
                 "clickhouse": "ok",
                 "schema": "ok",
+                "workers": "ok",
                 "writer": "ok",
                 "backlog": "ok",
                 "salts": "ok",
@@ -126,6 +128,8 @@ def test_every_reason_fails_one_check(reason: Blocked | Degraded, node: Node) ->
             HEALTHY, journal=replace(journal, writable=False)
         ),
         Blocked.NO_SITES: replace(HEALTHY, sites_loaded=False),
+        Blocked.NO_WORKERS: replace(HEALTHY, workers=WorkersState(wanted=2)),
+        Degraded.WORKER_DOWN: replace(HEALTHY, workers=WorkersState(wanted=2, up=1)),
         Degraded.CLICKHOUSE_AWAY: replace(HEALTHY, clickhouse_up=False),
         Degraded.SCHEMA_PENDING: replace(HEALTHY, schema_ready=False),
         Degraded.WRITER_DOWN: replace(HEALTHY, writer=WriterState()),

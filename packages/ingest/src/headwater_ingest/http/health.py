@@ -25,6 +25,7 @@ _CHECKS: dict[str, tuple[Blocked | Degraded, ...]] = {
     "sessions": (Degraded.LOCAL_SESSIONS,),
     "clickhouse": (Degraded.CLICKHOUSE_AWAY,),
     "schema": (Degraded.SCHEMA_PENDING,),
+    "workers": (Blocked.NO_WORKERS, Degraded.WORKER_DOWN),
     "writer": (
         Degraded.WRITER_DOWN,
         Degraded.BLOCK_REJECTED,

@@ -128,7 +128,7 @@ class Intake:
                 prepared = compared
             receipt = await self._journal.append(prepared.entry)
         except JournalError as error:
-            _refuse_for_now(error)
+            refuse_for_now(error)
         return _wrap(self._settle(prepared, receipt))
 
     def _prepare(self, request: Request) -> Prepared | Known:
@@ -236,7 +236,12 @@ class Intake:
         return total
 
 
-def _refuse_for_now(error: JournalError) -> NoReturn:
+def refuse_for_now(error: JournalError) -> NoReturn:
+    """Says in the words of the wire what the journal says.
+
+    Raises:
+        RequestRefusedError: Always.
+    """
     match error:
         case JournalClosedError():
             _refuse(ErrorCode.DRAINING, str(error), retry_after_s=1)

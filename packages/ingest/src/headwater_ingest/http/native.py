@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from headwater_ingest.http import billdog
 from headwater_ingest.http.body import Headers, read_body
-from headwater_ingest.http.intake import Decode, Intake, Request
+from headwater_ingest.http.intake import Decode, Request
 from headwater_ingest.http.keys import BILLDOG
 from headwater_ingest.http.refusal import (
     ClientGoneError,
@@ -34,11 +34,18 @@ class Door(Protocol):
     refusing: bool
 
 
+class Taker(Protocol):
+    """What takes batches."""
+
+    async def take(self, request: Request) -> bytes:
+        """Returns the answer to a batch."""
+
+
 class BatchEndpoint:
     """A route that takes batches. Plain ASGI: nothing stands between it and uvicorn."""
 
     def __init__(
-        self, intake: Intake, decode: Decode, *, door: Door, metrics: Metrics
+        self, intake: Taker, decode: Decode, *, door: Door, metrics: Metrics
     ) -> None:
         self._intake = intake
         self._decode = decode

@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headwater_ingest.http.intake import Intake
 from headwater_ingest.http.native import (
     BatchEndpoint,
     Door,
+    Taker,
     decode_ingest_events,
     decode_user_properties,
 )
@@ -46,7 +46,7 @@ class Application(Starlette):
         await (taker or super().__call__)(scope, receive, send)
 
 
-def ingest_routes(intake: Intake, *, door: Door, metrics: Metrics) -> list[Route]:
+def ingest_routes(intake: Taker, *, door: Door, metrics: Metrics) -> list[Route]:
     """Returns the routes that take events."""
 
     def endpoint(path: str, app: ASGIApp) -> Route:

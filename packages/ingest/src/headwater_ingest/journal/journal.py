@@ -5,6 +5,7 @@ waits for the disk: the commit thread owns the file, and what the loop reads is 
 memory.
 """
 
+import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -123,8 +124,16 @@ class Journal:
             JournalUnwritableError: If the disk refuses.
             JournalClosedError: If the journal is closing; nothing was taken.
         """
+        return await self.submit(entry)
+
+    def submit(self, entry: Entry) -> asyncio.Future[Receipt]:
+        """Put an entry on its way to the disk; `append` says what comes of it.
+
+        Raises:
+            JournalError: Nothing was taken.
+        """
         self._admit(entry)
-        return await self._commits.append(entry)
+        return self._commits.append(entry)
 
     def seen_batch(self, batch_id: bytes) -> bool:
         """Return whether a batch was taken within the window."""

@@ -16,9 +16,10 @@ from datetime import date
 from typing import Final
 
 from headwater_ingest.clock import Clock, start_clock
+from headwater_ingest.sites.counts import Counts
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.quota import MonthlyUsage
-from headwater_ingest.sites.rate_limit import RateWindows, seconds_to_window_end
+from headwater_ingest.sites.rate_limit import RateWindows
 from headwater_schema.outcomes import Reason
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -59,7 +60,11 @@ class Gatekeeper:
     """
 
     def __init__(
-        self, usage: MonthlyUsage | None = None, *, clock: Clock | None = None
+        self,
+        usage: MonthlyUsage | None = None,
+        *,
+        clock: Clock | None = None,
+        windows: Counts | None = None,
     ) -> None:
         """Begin with empty windows.
 
@@ -67,10 +72,10 @@ class Gatekeeper:
             usage: What is known of the month.
             clock: By which windows turn; the steady one, so that a step of the
                 system's clock neither opens a window early nor keeps it shut.
+            windows: Where the windows are, if others share them.
         """
         self.usage = usage or MonthlyUsage()
-        self._clock = clock or start_clock()
-        self._windows = RateWindows()
+        self._windows = RateWindows(clock or start_clock(), windows)
 
     def check(self, site: Site, *, now_ms: int) -> Reason | None:
         """Return why a site may not have one more web event, or None; then it counts.
@@ -82,11 +87,7 @@ class Gatekeeper:
         reason = self._find_bar(site, now_ms=now_ms)
         if reason or site.rate_limit is None:
             return reason
-        steady_ms = self._clock()
-        if self._room(site, site.rate_limit, now_ms=steady_ms) < 1:
-            return Reason.THROTTLE
-        self._windows.add(site.id, site.rate_window_s, events=1, now_ms=steady_ms)
-        return None
+        return None if self._claim(site, site.rate_limit, 1) else Reason.THROTTLE
 
     def admit(self, site: Site, count: int, *, now_ms: int) -> Cut | Refusal | None:
         """Decide on the events of a native batch that are neither known nor faulty.
@@ -101,20 +102,17 @@ class Gatekeeper:
         admitted, cut = count, None
         if site.monthly_quota is not None:
             left = site.monthly_quota - self.usage.count(site.id, now_ms=now_ms)
+            if left < 1:  # used up meanwhile by another worker
+                return Refusal(Reason.QUOTA_EXCEEDED)
             if left < admitted:
                 admitted, cut = left, Cut(left, Reason.QUOTA_EXCEEDED)
         if site.rate_limit is None:
             return cut
-        steady_ms = self._clock()
-        room = self._room(site, site.rate_limit, now_ms=steady_ms)
-        if room < admitted:
-            if room < 1 or admitted <= site.rate_limit:
-                wait_s = seconds_to_window_end(site.rate_window_s, steady_ms)
-                return Refusal(Reason.THROTTLE, wait_s)
-            admitted, cut = room, Cut(room, Reason.THROTTLE)
-        window_s = site.rate_window_s
-        self._windows.add(site.id, window_s, events=admitted, now_ms=steady_ms)
-        return cut
+        room = self._claim(site, site.rate_limit, admitted)
+        if not room:
+            wait_s = self._windows.seconds_to_end(site.rate_window_s)
+            return Refusal(Reason.THROTTLE, wait_s)
+        return Cut(room, Reason.THROTTLE) if room < admitted else cut
 
     def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
         """Count events that are on disk against the site's quota, if it has one."""
@@ -130,9 +128,10 @@ class Gatekeeper:
             return Reason.QUOTA_EXCEEDED
         return Reason.BLOCK if site.rate_limit == 0 else None
 
-    def _room(self, site: Site, limit: int, *, now_ms: int) -> int:
-        count = self._windows.count(site.id, site.rate_window_s, now_ms=now_ms)
-        return limit - count
+    def _claim(self, site: Site, limit: int, events: int) -> int:
+        return self._windows.claim(
+            site.id, site.rate_window_s, events=events, limit=limit
+        )
 
 
 def is_unlimited(site: Site) -> bool:

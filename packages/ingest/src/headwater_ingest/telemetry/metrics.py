@@ -5,6 +5,7 @@ rest is read from one snapshot of the node when it is asked for.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from platform import python_version
 
 from prometheus_client import (
@@ -22,6 +23,7 @@ from headwater_ingest.telemetry import definitions
 from headwater_ingest.telemetry.accounts import ROW_STATES, Account
 from headwater_ingest.telemetry.definition import Definition
 from headwater_ingest.telemetry.readings import READ
+from headwater_ingest.telemetry.shared_metrics import SummedRegistry
 from headwater_ingest.telemetry.state import NodeState, Readiness
 from headwater_schema.outcomes import ClientLoss, ErrorCode, Outcome, Reason
 
@@ -36,7 +38,7 @@ class Metrics:
     def __init__(self, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._version = version
-        self._registry = CollectorRegistry()
+        self._registry: CollectorRegistry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         events = self._counter(definitions.EVENTS)
         self._events: dict[tuple[str, str | None], Counter] = {
@@ -123,6 +125,14 @@ class Metrics:
     def read_accounts_from(self, read: Callable[[], Iterable[Account]]) -> None:
         """Name the place where accounts are read whenever metrics are asked for."""
         self._registry.register(_AccountsCollector(read))
+
+    def add_those_in(self, directory: Path) -> None:
+        """Have what other processes count shown as if it had been counted here.
+
+        Args:
+            directory: Where they keep it; see `shared_metrics.py`.
+        """
+        self._registry = SummedRegistry(self._registry, directory)
 
     def render(self) -> bytes:
         """Return all metrics in the text form of Prometheus."""

@@ -134,6 +134,16 @@ READ: tuple[tuple[Definition, _Read], ...] = (
         lambda node, _: node.writer.restarts,
     ),
     _gauge(
+        "headwater_workers_up",
+        "Workers that take events; 0 if the service has none and takes them itself.",
+        lambda node, _: node.workers.up,
+    ),
+    _counter(
+        "headwater_worker_restarts_total",
+        "Starts of workers after the first of each.",
+        lambda node, _: node.workers.restarts,
+    ),
+    _gauge(
         "headwater_clickhouse_up",
         "1 while ClickHouse answers.",
         lambda node, _: node.clickhouse_up,

@@ -21,8 +21,10 @@ def reference_page() -> str:
 _PAGE = """\
 # Metrics
 
-`GET /metrics`, in the text form of Prometheus. Besides these there are the standard
-`process_*` metrics of the HTTP process.
+`GET /metrics`, in the text form of Prometheus. With several `workers` the counters and
+histograms are the sums over all of them, those that have died included. Besides these
+there are the standard `process_*` metrics, of the process that was started: not those of
+its workers and its writer.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |

@@ -5,8 +5,9 @@ is wrong it is `degraded` and goes on taking events, because an outage behind it
 not turn into lost events.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
@@ -36,6 +37,7 @@ class Blocked(_Explained):
         "no_sites",
         "No site is known yet: no sites file, and ClickHouse was not seen.",
     )
+    NO_WORKERS = "no_workers", "None of the processes that take events is running."
 
 
 class Degraded(_Explained):
@@ -46,6 +48,7 @@ class Degraded(_Explained):
         "schema_pending",
         "The tables are not migrated; nothing is written.",
     )
+    WORKER_DOWN = "worker_down", "One of the processes that take events is not running."
     WRITER_DOWN = "writer_down", "The process that writes to ClickHouse is not running."
     BLOCK_REJECTED = (
         "block_rejected",
@@ -140,6 +143,38 @@ class WebState:
     cache_misses: Mapping[str, int] = field(default_factory=dict)
     data_problems: tuple[str, ...] = ()
 
+    def plus(self, other: "WebState") -> "WebState":
+        """Return the state of two processes that work together."""
+        problems = dict.fromkeys((*self.data_problems, *other.data_problems))
+        return WebState(
+            sessions_open=self.sessions_open + other.sessions_open,
+            sessions_evicted=self.sessions_evicted + other.sessions_evicted,
+            sessions_local=self.sessions_local or other.sessions_local,
+            events_local=self.events_local + other.events_local,
+            cache_hits=_add_up(self.cache_hits, other.cache_hits),
+            cache_misses=_add_up(self.cache_misses, other.cache_misses),
+            data_problems=tuple(problems),
+        )
+
+    def counts_only(self) -> "WebState":
+        """Return what stays true of a process that has ended."""
+        return replace(self, sessions_open=0, sessions_local=False, data_problems=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersState:
+    """The processes that take events, at one moment.
+
+    Attributes:
+        wanted: How many there are to be; 0 if the service takes them itself.
+        up: How many run.
+        restarts: Starts after the first of each.
+    """
+
+    wanted: int = 0
+    up: int = 0
+    restarts: int = 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
@@ -157,6 +192,7 @@ class NodeState:
     clickhouse_restarts: int
     schema_ready: bool
     web: WebState = WebState()
+    workers: WorkersState = WorkersState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +208,12 @@ class Readiness:
         return not self.blocked
 
 
+def _add_up(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    sums = Counter(one)
+    sums.update(other)
+    return dict(sums)
+
+
 def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readiness:
     """Judge a snapshot.
 
@@ -184,10 +226,12 @@ def judge_readiness(state: NodeState, *, degraded_after_seconds: float) -> Readi
         Blocked.JOURNAL_FULL: state.journal.full,
         Blocked.JOURNAL_UNWRITABLE: not state.journal.writable,
         Blocked.NO_SITES: not state.sites_loaded,
+        Blocked.NO_WORKERS: not state.workers.up and state.workers.wanted > 0,
     }
     degraded = {
         Degraded.CLICKHOUSE_AWAY: not state.clickhouse_up,
         Degraded.SCHEMA_PENDING: not state.schema_ready,
+        Degraded.WORKER_DOWN: 0 < state.workers.up < state.workers.wanted,
         Degraded.WRITER_DOWN: not state.writer.up,
         Degraded.BLOCK_REJECTED: state.writer.held_by == "rejected",
         Degraded.WRITES_REFUSED: state.writer.held_by == "fatal",

@@ -63,6 +63,10 @@ class MemorySessionStore:
         Returns:
             The session, or the reason why an engagement has none.
         """
+        return self.find_or_begin(visit)
+
+    def find_or_begin(self, visit: Visit) -> Session | Reason:
+        """Does the same for those who are on the loop and cannot wait."""
         now_s = self._clock_s()
         if now_s >= self._turns_at_s:
             self._turn(keep_young=now_s < self._turns_at_s + MAX_GAP_S)

@@ -21,9 +21,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import ANSWER_S
-from headwater_ingest.visitors.sessions import MAX_GAP_S, Session, Visit
+from headwater_ingest.visitors.sessions import (
+    MAX_GAP_S,
+    LocalSessions,
+    Session,
+    Visit,
+)
 from headwater_ingest.visitors.stored_session import decode_session, encode_session
 from headwater_schema.outcomes import Reason
 
@@ -101,7 +105,7 @@ class RedisSessionStore:
         kept_here: Events whose session was one of `here`.
     """
 
-    def __init__(self, client: Redis, *, here: MemorySessionStore) -> None:
+    def __init__(self, client: Redis, *, here: LocalSessions) -> None:
         """Begins with nothing known about Redis; `start` finds out."""
         self.here = here
         self.is_away = False

@@ -6,9 +6,11 @@ over. Rows of sessions are not written: ClickHouse makes them from the events.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
+
+from headwater_schema.outcomes import Reason
 
 MAX_GAP_S: Final = 30 * 60
 """A gap of exactly this length continues the session, anything longer ends it."""
@@ -52,6 +54,16 @@ class Session(msgspec.Struct):
     user_id: int
     time_s: int
     facts: Facts
+
+
+class LocalSessions(Protocol):
+    """Open sessions that no other node shares."""
+
+    async def register(self, visit: Visit) -> Session | Reason:
+        """Returns the session of an event, or why it has none."""
+
+    def forget_all(self) -> None:
+        """Drops all sessions."""
 
 
 def continues(session: Session, time_s: int) -> bool:

@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
+from headwater_ingest.backoff import STEADY_S, make_delays
 from headwater_ingest.writer.classify import FailureKind
 from headwater_ingest.writer.protocol import (
     Drain,
@@ -23,10 +24,6 @@ from headwater_ingest.writer.protocol import (
     encode_line,
 )
 
-FIRST_RESTART_S: Final = 0.1
-LONGEST_RESTART_S: Final = 10.0
-
-_STEADY_S: Final = 30.0  # a process that lived that long is restarted at once
 _GRACE_S: Final = 2.0  # for its end after the deadline of a drain
 # -P: modules in the working directory must not shadow those of the library.
 _COMMAND: Final = (sys.executable, "-P", "-m", "headwater_ingest.writer")
@@ -94,7 +91,7 @@ class WriterSupervisor:
             await self._task
 
     async def _supervise(self) -> None:
-        delays = _make_delays()
+        delays = make_delays()
         while True:
             started = time.monotonic()
             try:
@@ -105,8 +102,8 @@ class WriterSupervisor:
             if self._drain_until is not None and (code == 0 or self._is_overdue()):
                 return
             _log.warning("writer died", exit_code=code)
-            if time.monotonic() - started >= _STEADY_S:
-                delays = _make_delays()
+            if time.monotonic() - started >= STEADY_S:
+                delays = make_delays()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), next(delays))
             self.restarts += 1
@@ -159,14 +156,6 @@ class WriterSupervisor:
 
     def _is_overdue(self) -> bool:
         return self._drain_until is not None and time.monotonic() >= self._drain_until
-
-
-def _make_delays() -> Iterator[float]:
-    """Yield the time before each restart: doubling, up to a bound, for ever."""
-    delay_s = FIRST_RESTART_S
-    while True:
-        yield delay_s
-        delay_s = min(delay_s * 2, LONGEST_RESTART_S)
 
 
 def _log_change(before: WriterStatus, after: WriterStatus) -> None:

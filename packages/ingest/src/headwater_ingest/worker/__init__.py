@@ -1,0 +1,1 @@
+"""Workers: processes that take events for a service that keeps the journal."""

@@ -1,0 +1,188 @@
+"""A worker: `python -m headwater_ingest.worker`, started by the service.
+
+See `protocol.py` for what the two say to each other. Signals are the business of the
+service: a Ctrl-C in the terminal reaches this process too, and must not end it before
+the drain.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final, Self
+
+import uvloop
+
+from headwater_ingest.data_files import DataFiles
+from headwater_ingest.errors import OwnerGoneError
+from headwater_ingest.http.native import Door
+from headwater_ingest.http.routes import event_route, ingest_routes
+from headwater_ingest.http.server import HttpServer
+from headwater_ingest.pipeline.end_user import EndUserSteps
+from headwater_ingest.pipeline.web.pipeline import SessionStore
+from headwater_ingest.settings import Settings
+from headwater_ingest.shared_state import InForce
+from headwater_ingest.telemetry.logs import configure_logs
+from headwater_ingest.telemetry.loop_lag import watch_loop_lag
+from headwater_ingest.telemetry.metrics import Metrics
+from headwater_ingest.telemetry.shared_metrics import keep_metrics_in
+from headwater_ingest.telemetry.state import WebState
+from headwater_ingest.version import VERSION
+from headwater_ingest.web import make_event_endpoint, open_redis, read_web, watch_files
+from headwater_ingest.worker.application import WorkerApplication
+from headwater_ingest.worker.asking_intake import AskingIntake
+from headwater_ingest.worker.forwarder import Forwarder
+from headwater_ingest.worker.limits import SharedLimits
+from headwater_ingest.worker.orders import Orders
+from headwater_ingest.worker.owner_link import OwnerLink
+from headwater_ingest.worker.protocol import Ready, WorkerStatus
+from headwater_ingest.worker.remote_journal import RemoteJournal
+from headwater_ingest.worker.remote_sessions import RemoteSessionStore
+from headwater_ingest.worker.settings_codec import unpack_settings
+
+_FINISH_S: Final = 5.0
+_CLOSE_S: Final = 2.0
+_REPORT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What the owner has passed on.
+
+    Attributes:
+        number: Which of the workers this is.
+        metrics_dir: Where its metrics are.
+        connection_fd: The way to the owner.
+        listen_fd: The socket that takes connections.
+        windows_fd: The table of rate limits.
+        usage_fd: The table of quotas.
+    """
+
+    number: int
+    metrics_dir: str
+    connection_fd: int
+    listen_fd: int
+    windows_fd: int
+    usage_fd: int
+
+    @classmethod
+    def read(cls, arguments: list[str]) -> Self:
+        """Read it as `WorkerSupervisor` writes it."""
+        number, metrics_dir, *fds = arguments
+        connection, listen, windows, usage = map(int, fds)
+        return cls(int(number), metrics_dir, connection, listen, windows, usage)
+
+
+def main() -> None:
+    """Take events until the service says otherwise or is gone."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    inherited = Inheritance.read(sys.argv[1:])
+    keep_metrics_in(inherited.metrics_dir, inherited.number)
+    with suppress(OwnerGoneError):  # while it began
+        uvloop.run(_work(inherited))
+
+
+async def _work(inherited: Inheritance) -> None:
+    orders = Orders()
+    owner = OwnerLink(orders.take)
+    await owner.open(socket.socket(fileno=inherited.connection_fd))
+    begin = await orders.greeting()
+    settings = unpack_settings(begin.settings)
+    configure_logs(settings.log_level, settings.log_format)
+    limits = SharedLimits(
+        inherited.windows_fd, inherited.usage_fd, clock_offset_ns=begin.clock_offset_ns
+    )
+    orders.watch_usage(limits.usage)
+    in_force = InForce(sites=orders.sites, gate=limits.gate, salts=orders.salts)
+    here = RemoteSessionStore(owner)
+    async with open_redis(settings, here) as redis, AsyncExitStack() as stack:
+        files = await asyncio.to_thread(DataFiles, settings)
+        metrics = Metrics(VERSION)
+        app = _make_application(
+            settings,
+            files,
+            in_force,
+            sessions=redis or here,
+            owner=owner,
+            door=orders,
+            metrics=metrics,
+        )
+        server = HttpServer(app, socket.socket(fileno=inherited.listen_fd))
+        await server.start()
+        owner.tell(Ready())
+        for work in (
+            watch_files(files),
+            watch_loop_lag(metrics.observe_loop_lag),
+            _report(owner, lambda: read_web(files, redis)),
+        ):
+            task = asyncio.create_task(work)
+            stack.callback(task.cancel)
+        gc.collect()
+        gc.freeze()
+        await orders.finish.wait()
+        await _finish(server, owner)
+
+
+def _make_application(  # noqa: PLR0913  # its parts, each named
+    settings: Settings,
+    files: DataFiles,
+    in_force: InForce,
+    *,
+    sessions: SessionStore,
+    owner: OwnerLink,
+    door: Door,
+    metrics: Metrics,
+) -> WorkerApplication:
+    journal = RemoteJournal(owner)
+    endpoint = make_event_endpoint(
+        settings,
+        files.enrichment,
+        sessions=sessions,
+        shared=in_force,
+        journal=journal,
+        door=door,
+        metrics=metrics,
+    )
+    intake = AskingIntake(
+        sites=in_force.sites,
+        gate=in_force.gate,
+        end_users=EndUserSteps(files.enrichment),
+        journal=journal,
+        metrics=metrics,
+    )
+    routes = [
+        event_route(endpoint),
+        *ingest_routes(intake, door=door, metrics=metrics),
+    ]
+    return WorkerApplication(routes, elsewhere=Forwarder(owner))
+
+
+async def _finish(server: HttpServer, owner: OwnerLink) -> None:
+    """Answer what is in flight, while there is an owner to ask, and end."""
+    await asyncio.wait(
+        {asyncio.create_task(server.finish_requests())}, timeout=_FINISH_S
+    )
+    await server.close()
+    owner.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(owner.ended.wait(), _CLOSE_S)
+
+
+async def _report(owner: OwnerLink, read: Callable[[], WebState]) -> None:
+    """Tell the owner for ever how this worker is."""
+    told = WebState()
+    while True:
+        await asyncio.sleep(_REPORT_S)
+        state = read()
+        if state != told:
+            owner.tell(WorkerStatus(state))
+            told = state
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A worker's way to its owner: questions, each of which gets its answer."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from headwater_ingest.errors import OwnerGoneError
+from headwater_ingest.worker.connection import Connection
+from headwater_ingest.worker.protocol import (
+    Add,
+    Answer,
+    Begin,
+    Finish,
+    ForgetSessions,
+    PutSalts,
+    PutSites,
+    Question,
+    Ready,
+    ToWorker,
+    WorkerStatus,
+    decode_to_worker,
+)
+
+Order = Begin | PutSites | PutSalts | Finish
+
+_GONE: Final = "the service is gone, and this worker with it: send it again"
+
+
+class OwnerLink:
+    """Asks the owner, and takes its orders. Owned by the loop."""
+
+    def __init__(self, on_order: Callable[[Order], object]) -> None:
+        """Prepare; `open` connects.
+
+        Args:
+            on_order: Is told what the owner says of itself. That it is gone is told as
+                the order to finish.
+        """
+        self._on_order = on_order
+        self._connection = Connection[ToWorker](
+            decode_to_worker, on_message=self._receive, on_end=self._end
+        )
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._numbers = count(1)
+        self.ended = asyncio.Event()
+
+    async def open(self, sock: socket.socket) -> None:
+        """Connect."""
+        await self._connection.open(sock)
+
+    def ask(self, question: Question) -> asyncio.Future[Answer]:
+        """Return what will be the answer.
+
+        Raises:
+            OwnerGoneError: There is nobody to ask, or the future says that nobody has
+                answered.
+        """
+        if self.ended.is_set():
+            raise OwnerGoneError(_GONE)
+        number = next(self._numbers) & 0xFFFFFFFF or next(self._numbers)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._connection.send(question, number=number)
+        return answer
+
+    def tell(self, message: Ready | Add | ForgetSessions | WorkerStatus) -> None:
+        """Say something that has no answer."""
+        self._connection.send(message)
+
+    def close(self) -> None:
+        """Say what is left to be said, and end."""
+        self._connection.close()
+
+    def _receive(self, number: int, message: ToWorker) -> None:
+        if isinstance(message, Order):
+            self._on_order(message)
+            return
+        answer = self._asked.pop(number)
+        if not answer.done():  # cancelled: who asked has gone
+            answer.set_result(message)
+
+    def _end(self) -> None:
+        self.ended.set()
+        asked, self._asked = self._asked, {}
+        for answer in asked.values():
+            if not answer.done():
+                answer.set_exception(OwnerGoneError(_GONE))
+        self._on_order(Finish())

@@ -1,0 +1,171 @@
+"""The owner's side of one worker: starts the process, and starts it again.
+
+A worker may be killed at any instant: what it has acknowledged is in the journal, and
+what it had not is sent again by its clients.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from headwater_ingest.backoff import STEADY_S, make_delays
+from headwater_ingest.telemetry.state import WebState
+from headwater_ingest.worker.connection import Connection
+from headwater_ingest.worker.owner_desk import OwnerDesk
+from headwater_ingest.worker.protocol import (
+    Begin,
+    Finish,
+    PutSalts,
+    PutSites,
+    Ready,
+    ToOwner,
+    WorkerStatus,
+    decode_to_owner,
+)
+
+# -P: modules in the working directory must not shadow those of the library.
+_COMMAND: Final = (sys.executable, "-P", "-m", "headwater_ingest.worker")
+
+_log = structlog.stdlib.get_logger(__name__)
+
+Greeting = Callable[[], Iterable[Begin | PutSites | PutSalts]]
+
+
+class WorkerSupervisor:
+    """Keeps one worker running. For the event loop.
+
+    Attributes:
+        is_up: Whether a process takes requests.
+        has_started: Whether one ever did.
+        restarts: Starts after the first.
+        web: What of web events is its own, with the counts of all processes so far.
+    """
+
+    def __init__(
+        self, number: int, *, fds: Sequence[int], metrics_dir: str, greet: Greeting
+    ) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            number: Which of the workers it is.
+            fds: What its processes inherit: the listening socket, and the tables of
+                limits.
+            metrics_dir: Where its metrics are.
+            greet: Says what a new process is told first.
+        """
+        self._number = number
+        self._fds = tuple(fds)
+        self._metrics_dir = metrics_dir
+        self._greet = greet
+        self._connection: Connection[ToOwner] | None = None
+        self._earlier = WebState()
+        self._finishing = asyncio.Event()
+        self.has_started = asyncio.Event()
+        self.is_up = False
+        self.restarts = 0
+        self.web = WebState()
+
+    async def supervise(self, desk: OwnerDesk) -> None:
+        """Start the process, and start it again, until `finish`."""
+        delays = make_delays()
+        while not self._finishing.is_set():
+            started = time.monotonic()
+            try:
+                code: int | None = await self._run_process(desk)
+            except OSError as error:  # no memory or no process left for it
+                _log.warning("worker not started", error=str(error))
+                code = None
+            if self._finishing.is_set():
+                return
+            _log.warning("worker died", worker=self._number, exit_code=code)
+            if time.monotonic() - started >= STEADY_S:
+                delays = make_delays()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), next(delays))
+            self.restarts += 1
+
+    def finish(self) -> None:
+        """Have the process end in good order."""
+        self._finishing.set()
+        self.tell(Finish())
+
+    def tell(self, order: PutSites | PutSalts | Finish) -> None:
+        """Say something to the process, if there is one."""
+        if self._connection is not None:
+            self._connection.send(order)
+
+    async def _run_process(self, desk: OwnerDesk) -> int:
+        """Run one process to its end, and return its exit code."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                process = await self._launch(theirs.fileno())
+            try:
+                await self._connect(ours.dup(), desk, process)
+                ours.close()
+                return await process.wait()
+            finally:
+                self._disconnect()
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+
+    async def _launch(self, connection_fd: int) -> asyncio.subprocess.Process:
+        fds = (connection_fd, *self._fds)
+        return await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            str(self._number),
+            self._metrics_dir,
+            *map(str, fds),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=fds,
+        )
+
+    async def _connect(
+        self,
+        sock: socket.socket,
+        desk: OwnerDesk,
+        process: asyncio.subprocess.Process,
+    ) -> None:
+        connection = Connection[ToOwner](
+            decode_to_owner,
+            on_message=partial(self._receive, desk),
+            on_end=partial(self._end, process),
+        )
+        self._connection = connection
+        await connection.open(sock)
+        for order in self._greet():
+            connection.send(order)
+
+    def _disconnect(self) -> None:
+        self.is_up = False
+        self._earlier = self.web = self.web.counts_only()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _receive(self, desk: OwnerDesk, number: int, message: ToOwner) -> None:
+        match message:
+            case Ready():
+                self.is_up = True
+                self.has_started.set()
+            case WorkerStatus():
+                self.web = message.web.plus(self._earlier)
+            case _:
+                connection = self._connection
+                if connection is not None:
+                    desk.take(message, partial(connection.send, number=number))
+
+    def _end(self, process: asyncio.subprocess.Process) -> None:
+        """See to it that a process that does not listen any more is none."""
+        self.is_up = False
+        if not self._finishing.is_set() and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
