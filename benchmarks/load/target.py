@@ -24,6 +24,11 @@ _START_S: Final = 60.0
 _STOP_S: Final = 30.0
 _UTIME: Final = 11  # fields of /proc/PID/stat, counted after the name
 _PARENT: Final = 1
+# Children by what their command line has in it; the others are those of ClickHouse.
+_KINDS: Final = {
+    b"headwater_ingest.writer": "writer",
+    b"headwater_ingest.worker": "http",
+}
 
 
 class Target:
@@ -34,7 +39,10 @@ class Target:
         self.port = port
 
     def cpu_s(self) -> dict[str, float]:
-        """Returns the CPU seconds of `http`, `writer` and `clickhouse`."""
+        """Returns the CPU seconds of `http`, `writer` and `clickhouse`.
+
+        `http` is the service and its workers, if it has any.
+        """
         return {
             name: sum(_read_cpu_s(pid) for pid in pids)
             for name, pids in self._pids().items()
@@ -67,7 +75,10 @@ class Target:
         found: dict[str, list[int]] = {"http": [self.process.pid]}
         for pid in _descendants(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            kind = "writer" if b"headwater_ingest.writer" in command else "clickhouse"
+            kind = next(
+                (kind for module, kind in _KINDS.items() if module in command),
+                "clickhouse",
+            )
             found.setdefault(kind, []).append(pid)
         return found
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client.multiprocess import MultiProcessCollector
 from tests.e2e.support.load import Load, capture_numbered, settle
 from tests.e2e.support.processes import Processes, is_alive
 from tests.e2e.support.service import KEY, SITE, Service
@@ -69,16 +70,31 @@ def pair(make_service: MakeService) -> Service:
 
 
 @contextmanager
-def only(service: Service, number: int) -> Iterator[None]:
-    """Has one worker take all connections, the other being stopped."""
-    others = [pid for index, pid in enumerate(service.worker_pids()) if index != number]
-    for pid in others:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in others:
-            os.kill(pid, signal.SIGCONT)
+def by_both(service: Service) -> Iterator[None]:
+    """Asserts that each worker has handled events meanwhile.
+
+    Connections are dealt out in turn, and each request here has one of its own.
+    """
+    before = events_by_worker(service)
+    yield
+    after = events_by_worker(service)
+    assert all(after[number] > before[number] for number in range(2)), (before, after)
+
+
+def events_by_worker(service: Service) -> list[float]:
+    files = [
+        service.data_dir / "worker-metrics" / f"counter_{number}.db"
+        for number in range(2)
+    ]
+    return [
+        sum(
+            sample.value
+            for metric in MultiProcessCollector.merge([str(file)])
+            for sample in metric.samples
+            if sample.name == "headwater_events_total"
+        )
+        for file in files
+    ]
 
 
 def post_batch(service: Service, batch: object, *, key: str = KEY) -> dict[str, Any]:
@@ -112,10 +128,8 @@ def test_a_batch_that_comes_again_to_another_worker_is_a_duplicate(
     standing_service: Service, emptied_database: Database
 ) -> None:
     batch = make_batch(3, client_losses={"queue_full": 2})
-    told = []
-    for number in (0, 1, 1, 0):
-        with only(standing_service, number):
-            told.append(post_batch(standing_service, batch))
+    with by_both(standing_service):
+        told = [post_batch(standing_service, batch) for _ in range(4)]
 
     assert [each["accepted"] for each in told] == [3, 0, 0, 0]
     assert [each["duplicates"] for each in told] == [0, 3, 3, 3]
@@ -133,28 +147,30 @@ def test_a_known_batch_id_with_other_events_is_judged_event_by_event(
     bad = {"event": "", "distinct_id": "u", "event_id": str(uuid4())}
     other = {**make_batch(1), "batch_id": first["batch_id"]}
     other["events"] = [*other["events"], *first["events"], bad]  # type: ignore[misc]
-    with only(standing_service, 0):
+    with by_both(standing_service):
         post_batch(standing_service, first)
-    with only(standing_service, 1):
         told = post_batch(standing_service, other)
+    with by_both(standing_service):
+        repeats = [post_batch(standing_service, other) for _ in range(2)]
 
     assert (told["accepted"], told["duplicates"], told["invalid"]) == (1, 2, 1)
-    with only(standing_service, 0):
-        again = post_batch(standing_service, other)
-    assert (again["accepted"], again["duplicates"], again["invalid"]) == (0, 3, 1)
-    assert again["results"] == told["results"]
+    for again in repeats:
+        counts = again["accepted"], again["duplicates"], again["invalid"]
+        assert counts == (0, 3, 1)
+        assert again["results"] == told["results"]
 
 
 def test_a_visitor_has_one_session_on_all_workers(
     standing_service: Service, emptied_database: Database
 ) -> None:
-    for number, path in enumerate(("/a?utm_source=news", "/b?utm_source=other")):
-        with only(standing_service, number):
+    with by_both(standing_service):
+        for path in ("/a?utm_source=news", "/b?utm_source=other"):
             assert view(standing_service, path).text == "ok"
-    with only(standing_service, 0):
-        assert view(standing_service, "/b", name="engagement").text == "ok"
+    with by_both(standing_service):
+        for path in ("/b", "/b"):
+            assert view(standing_service, path, name="engagement").text == "ok"
 
-    emptied_database.wait_for_rows(3)
+    emptied_database.wait_for_rows(4)
     found = emptied_database.query("SELECT DISTINCT session_id, utm_source FROM events")
     assert [source for _, source in found] == ["news"]
     assert standing_service.metric("headwater_sessions_open") == 1
@@ -167,17 +183,16 @@ def test_a_rate_limit_is_exact_over_all_workers(standing_service: Service) -> No
         return standing_service.post(batch, headers=headers).status_code
 
     first = make_batch(1)
-    with only(standing_service, 0):
-        post_batch(standing_service, first, key=LIMITED_KEY)
-    with ThreadPoolExecutor(8) as pool:
+    post_batch(standing_service, first, key=LIMITED_KEY)
+    with by_both(standing_service), ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(post, range(LIMIT + 20)))
 
     assert statuses.count(200) == LIMIT - 1
     assert statuses.count(429) == 21
-    for number in (0, 1):
-        with only(standing_service, number):
-            assert post(0) == 429
-            # What is known uses up no place, and is told from an empty window.
+    assert [post(0) for _ in range(2)] == [429, 429]
+    # What is known uses up no place, and is told from an empty window.
+    with by_both(standing_service):
+        for _ in range(2):
             again = post_batch(standing_service, first, key=LIMITED_KEY)
             assert again["duplicates"] == 1
 
@@ -186,33 +201,30 @@ def test_what_is_not_for_events_is_answered_by_the_service(
     standing_service: Service,
 ) -> None:
     url = standing_service.url
-    for number in (0, 1):
-        with only(standing_service, number):
-            assert httpx.get(f"{url}/healthz").json() == {"status": "alive"}
-            assert httpx.get(f"{url}/nowhere").status_code == 404
-            wrong = httpx.get(f"{url}/ingest-events")
-            assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
-            preflight = httpx.options(
-                f"{url}/api/event", headers={"access-control-request-method": "POST"}
-            )
-            assert preflight.status_code == 204
-            sites = httpx.get(
-                f"{url}/admin/sites", headers={"authorization": f"Bearer {TOKEN}"}
-            )
-            assert [each["domain"] for each in sites.json()["data"]] == [SITE, LIMITED]
-            assert httpx.get(f"{url}/admin/sites").status_code == 401
+    token = {"authorization": f"Bearer {TOKEN}"}
+    for _worker in range(2):
+        assert httpx.get(f"{url}/healthz").json() == {"status": "alive"}
+        assert httpx.get(f"{url}/nowhere").status_code == 404
+        wrong = httpx.get(f"{url}/ingest-events")
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+        preflight = httpx.options(
+            f"{url}/api/event", headers={"access-control-request-method": "POST"}
+        )
+        assert preflight.status_code == 204
+        sites = httpx.get(f"{url}/admin/sites", headers=token).json()["data"]
+        assert [each["domain"] for each in sites] == [SITE, LIMITED]
+        assert httpx.get(f"{url}/admin/sites").status_code == 401
 
 
 def test_metrics_are_sums_over_all_workers(standing_service: Service) -> None:
     before = standing_service.accepted
     count = "headwater_request_duration_seconds_count"
     requests = standing_service.metric(count)
-    for number in (0, 1):
-        with only(standing_service, number):
-            post_batch(standing_service, make_batch(number + 1))
-            told = standing_service.metric("headwater_workers_up")
+    with by_both(standing_service):
+        post_batch(standing_service, make_batch(1))
+        post_batch(standing_service, make_batch(2))
 
-    assert told == 2
+    assert standing_service.metric("headwater_workers_up") == 2
     assert standing_service.accepted == before + 3
     assert standing_service.metric(count) == requests + 2
 
@@ -224,20 +236,16 @@ def test_a_new_site_is_known_to_all_workers(standing_service: Service) -> None:
         headers={"authorization": f"Bearer {TOKEN}"},
         timeout=30,
     )
-    key = added.json()["data"]["write_key"]
+    headers = {"X-Headwater-Key": added.json()["data"]["write_key"]}
 
-    for number in (0, 1):
-        with only(standing_service, number):
-            wait_for(
-                lambda: (
-                    standing_service.post(
-                        make_batch(1), headers={"X-Headwater-Key": key}
-                    ).status_code
-                    == 200
-                ),
-                what="the new site",
-                timeout_s=10,
-            )
+    def is_known() -> bool:
+        """Asks both workers."""
+        answers = [
+            standing_service.post(make_batch(1), headers=headers) for _ in range(2)
+        ]
+        return all(each.status_code == 200 for each in answers)
+
+    wait_for(is_known, what="the new site", timeout_s=10)
     httpx.delete(
         f"{standing_service.url}/admin/sites/new.example",
         headers={"authorization": f"Bearer {TOKEN}"},

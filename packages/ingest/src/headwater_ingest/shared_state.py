@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from headwater_ingest.in_force import InForce
 from headwater_ingest.salt_sync import SaltSync
 from headwater_ingest.settings import Settings
 from headwater_ingest.shared_tables import SharedTables
@@ -15,21 +16,6 @@ from headwater_ingest.sites.sites_file import SitesFile
 from headwater_ingest.threads import in_thread
 from headwater_ingest.visitors.salts import Salts
 from headwater_ingest.visitors.salts_file import read_salts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """Sites, limits and salts, as those need them who take events.
-
-    Attributes:
-        sites: The sites in force.
-        gate: Decides how many events each may have.
-        salts: Under which visitors are told apart.
-    """
-
-    sites: SiteRegistry
-    gate: Gatekeeper
-    salts: Salts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,11 @@ from headwater_ingest.http.event_trace import KeyholderTracer
 from headwater_ingest.http.journal_buffer import JournalBuffer, RowJournal
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
+from headwater_ingest.in_force import InForce
 from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.pipeline import SessionStore, WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.settings import Settings
-from headwater_ingest.shared_state import InForce
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.visitors.memory_store import MemorySessionStore

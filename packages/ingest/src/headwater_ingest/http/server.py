@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -42,8 +42,14 @@ def listen(host: str, port: int) -> socket.socket:
 class HttpServer:
     """Serves an application on a socket until it is told to finish."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
-        self._socket = sock
+    def __init__(self, app: ASGIApp, sock: socket.socket | None = None) -> None:
+        """Prepare; `start` serves.
+
+        Args:
+            app: The application.
+            sock: Where connections are accepted; None: they come by `adopt`.
+        """
+        self._sockets = [] if sock is None else [sock]
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -63,7 +69,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Return when requests are answered."""
-        self._serving = asyncio.create_task(self._server.serve([self._socket]))
+        self._serving = asyncio.create_task(self._server.serve(self._sockets))
         started = asyncio.create_task(self._server.has_started.wait())
         await asyncio.wait(
             {self._serving, started},
@@ -71,6 +77,11 @@ class HttpServer:
             return_when=asyncio.FIRST_COMPLETED,
         )
         started.cancel()
+
+    async def adopt(self, connection: socket.socket) -> None:
+        """Serve a connection that somebody else has accepted."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._server.make_protocol, connection)
 
     async def wait(self) -> None:
         """Return when the server has ended, which it does only if told or broken."""
@@ -98,6 +109,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.has_started.set()
+
+    def make_protocol(self) -> asyncio.Protocol:
+        """Return what serves one connection, as uvicorn makes it for its own."""
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

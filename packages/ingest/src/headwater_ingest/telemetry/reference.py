@@ -23,8 +23,8 @@ _PAGE = """\
 
 `GET /metrics`, in the text form of Prometheus. With several `workers` the counters and
 histograms are the sums over all of them, those that have died included. Besides these
-there are the standard `process_*` metrics, of the process that was started: not those of
-its workers and its writer.
+there are the standard `process_*` metrics of the process that was started: its workers
+and its writer are others.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |

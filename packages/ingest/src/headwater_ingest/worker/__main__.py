@@ -10,8 +10,8 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -22,10 +22,10 @@ from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.routes import event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer
+from headwater_ingest.in_force import InForce
 from headwater_ingest.pipeline.end_user import EndUserSteps
 from headwater_ingest.pipeline.web.pipeline import SessionStore
 from headwater_ingest.settings import Settings
-from headwater_ingest.shared_state import InForce
 from headwater_ingest.telemetry.logs import configure_logs
 from headwater_ingest.telemetry.loop_lag import watch_loop_lag
 from headwater_ingest.telemetry.metrics import Metrics
@@ -35,6 +35,7 @@ from headwater_ingest.version import VERSION
 from headwater_ingest.web import make_event_endpoint, open_redis, read_web, watch_files
 from headwater_ingest.worker.application import WorkerApplication
 from headwater_ingest.worker.asking_intake import AskingIntake
+from headwater_ingest.worker.dealer import receive_connections
 from headwater_ingest.worker.forwarder import Forwarder
 from headwater_ingest.worker.limits import SharedLimits
 from headwater_ingest.worker.orders import Orders
@@ -57,7 +58,7 @@ class Inheritance:
         number: Which of the workers this is.
         metrics_dir: Where its metrics are.
         connection_fd: The way to the owner.
-        listen_fd: The socket that takes connections.
+        channel_fd: Where its connections come from.
         windows_fd: The table of rate limits.
         usage_fd: The table of quotas.
     """
@@ -65,7 +66,7 @@ class Inheritance:
     number: int
     metrics_dir: str
     connection_fd: int
-    listen_fd: int
+    channel_fd: int
     windows_fd: int
     usage_fd: int
 
@@ -73,8 +74,8 @@ class Inheritance:
     def read(cls, arguments: list[str]) -> Self:
         """Read it as `WorkerSupervisor` writes it."""
         number, metrics_dir, *fds = arguments
-        connection, listen, windows, usage = map(int, fds)
-        return cls(int(number), metrics_dir, connection, listen, windows, usage)
+        connection, channel, windows, usage = map(int, fds)
+        return cls(int(number), metrics_dir, connection, channel, windows, usage)
 
 
 def main() -> None:
@@ -112,8 +113,9 @@ async def _work(inherited: Inheritance) -> None:
             door=orders,
             metrics=metrics,
         )
-        server = HttpServer(app, socket.socket(fileno=inherited.listen_fd))
+        server = HttpServer(app)
         await server.start()
+        stack.enter_context(_adopting(server, inherited.channel_fd))
         owner.tell(Ready())
         for work in (
             watch_files(files),
@@ -160,6 +162,35 @@ def _make_application(  # noqa: PLR0913  # its parts, each named
         *ingest_routes(intake, door=door, metrics=metrics),
     ]
     return WorkerApplication(routes, elsewhere=Forwarder(owner))
+
+
+@contextmanager
+def _adopting(server: HttpServer, channel_fd: int) -> Iterator[None]:
+    """Serve the connections that the owner passes on."""
+    loop = asyncio.get_running_loop()
+    channel = socket.socket(fileno=channel_fd)
+    channel.settimeout(0)
+    adoptions: set[asyncio.Task[None]] = set()
+
+    def adopt() -> None:
+        for connection in receive_connections(channel):
+            task = loop.create_task(_adopt(server, connection))
+            adoptions.add(task)
+            task.add_done_callback(adoptions.discard)
+
+    loop.add_reader(channel, adopt)
+    try:
+        yield
+    finally:
+        loop.remove_reader(channel)
+        channel.close()
+
+
+async def _adopt(server: HttpServer, connection: socket.socket) -> None:
+    try:
+        await server.adopt(connection)
+    except OSError:  # the client has gone already
+        connection.close()
 
 
 async def _finish(server: HttpServer, owner: OwnerLink) -> None:

@@ -1,11 +1,4 @@
-"""All workers of a service: started, kept in step with it, and ended with it.
-
-They accept connections from one socket, that of the owner. While one of them is being
-started again, what connects waits for the others or, if there is none, in the queue of
-the socket: no connection is refused or lost, as it would be with a socket for each
-(`SO_REUSEPORT`), whose queue dies with its worker. In return connections that are kept
-open may lie unevenly: whoever is free takes the next one.
-"""
+"""All workers of a service: started, kept in step with it, and ended with it."""
 
 import asyncio
 import contextlib
@@ -26,6 +19,7 @@ from headwater_ingest.telemetry.shared_metrics import make_directory
 from headwater_ingest.telemetry.state import WebState, WorkersState
 from headwater_ingest.visitors.salts import DaySalt
 from headwater_ingest.web import now_ms
+from headwater_ingest.worker.dealer import Dealer
 from headwater_ingest.worker.limits import SharedLimits
 from headwater_ingest.worker.owner_desk import OwnerDesk
 from headwater_ingest.worker.protocol import Begin, PutSalts, PutSites
@@ -56,12 +50,11 @@ class WorkerPool:
 
         Args:
             settings: How many there are to be, and what they are told.
-            sock: What they accept connections from.
+            sock: What their connections come from.
             shared: What they are kept in step with.
             limits: What limits are kept by.
             metrics_dir: Where their metrics are.
         """
-        self._sock = sock
         self._shared = shared
         self._begin = Begin(pack_settings(settings), limits.clock_offset_ns)
         self._desk: OwnerDesk | None = None
@@ -71,12 +64,13 @@ class WorkerPool:
         self._workers = [
             WorkerSupervisor(
                 number,
-                fds=(sock.fileno(), *limits.fds),
+                fds=limits.fds,
                 metrics_dir=str(metrics_dir),
                 greet=self._greet,
             )
             for number in range(settings.workers)
         ]
+        self._dealer = Dealer(sock, self._workers)
 
     def read(self) -> WorkersState:
         """Return how the workers are."""
@@ -121,6 +115,7 @@ class WorkerPool:
                 f"none of {len(self._workers)} workers took requests within "
                 f"{_START_S:.0f} s: see the log above, or set HEADWATER_WORKERS to 1"
             )
+        self._dealer.start()
         _log.info("workers started", workers=self.read().up)
 
     async def keep_in_step(self) -> None:
@@ -142,18 +137,19 @@ class WorkerPool:
 
     async def finish_requests(self) -> None:
         """Have the workers refuse what comes; return when all have ended."""
+        self._dealer.stop()
         for each in self._workers:
             each.finish()
         await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
         """End what is left of the workers, and listen no more."""
+        self._dealer.stop()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self._sock.close()
 
     def _greet(self) -> Iterator[Begin | PutSites | PutSalts]:
         yield self._begin

@@ -18,6 +18,7 @@ import structlog
 from headwater_ingest.backoff import STEADY_S, make_delays
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.worker.connection import Connection
+from headwater_ingest.worker.dealer import pass_on
 from headwater_ingest.worker.owner_desk import OwnerDesk
 from headwater_ingest.worker.protocol import (
     Begin,
@@ -55,8 +56,7 @@ class WorkerSupervisor:
 
         Args:
             number: Which of the workers it is.
-            fds: What its processes inherit: the listening socket, and the tables of
-                limits.
+            fds: What its processes inherit: the tables of limits.
             metrics_dir: Where its metrics are.
             greet: Says what a new process is told first.
         """
@@ -65,6 +65,7 @@ class WorkerSupervisor:
         self._metrics_dir = metrics_dir
         self._greet = greet
         self._connection: Connection[ToOwner] | None = None
+        self._channel: socket.socket | None = None
         self._earlier = WebState()
         self._finishing = asyncio.Event()
         self.has_started = asyncio.Event()
@@ -96,6 +97,11 @@ class WorkerSupervisor:
         self._finishing.set()
         self.tell(Finish())
 
+    def take(self, connection: socket.socket) -> bool:
+        """Pass a connection on to the process, if it is there and has room."""
+        channel = self._channel
+        return self.is_up and channel is not None and pass_on(connection, channel)
+
     def tell(self, order: PutSites | PutSalts | Finish) -> None:
         """Say something to the process, if there is one."""
         if self._connection is not None:
@@ -104,12 +110,15 @@ class WorkerSupervisor:
     async def _run_process(self, desk: OwnerDesk) -> int:
         """Run one process to its end, and return its exit code."""
         ours, theirs = socket.socketpair()
-        with ours:
-            with theirs:
-                process = await self._launch(theirs.fileno())
+        channel, their_channel = socket.socketpair(type=socket.SOCK_DGRAM)
+        with ours, channel:
+            with theirs, their_channel:
+                process = await self._launch(theirs, their_channel)
             try:
                 await self._connect(ours.dup(), desk, process)
                 ours.close()
+                channel.settimeout(0)
+                self._channel = channel
                 return await process.wait()
             finally:
                 self._disconnect()
@@ -117,8 +126,8 @@ class WorkerSupervisor:
                     process.kill()
                     await process.wait()
 
-    async def _launch(self, connection_fd: int) -> asyncio.subprocess.Process:
-        fds = (connection_fd, *self._fds)
+    async def _launch(self, *socks: socket.socket) -> asyncio.subprocess.Process:
+        fds = (*(each.fileno() for each in socks), *self._fds)
         return await asyncio.create_subprocess_exec(
             *_COMMAND,
             str(self._number),
@@ -146,6 +155,7 @@ class WorkerSupervisor:
 
     def _disconnect(self) -> None:
         self.is_up = False
+        self._channel = None
         self._earlier = self.web = self.web.counts_only()
         connection, self._connection = self._connection, None
         if connection is not None:
