@@ -10,12 +10,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 import pytest
+from tests.joined_worker import join, make_desk
 from tests.redis_server import RedisServer, run_redis
 
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import make_client
 from headwater_ingest.visitors.redis_store import RedisSessionStore
 from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_ingest.worker.remote_sessions import RemoteSessionStore
 from headwater_schema.outcomes import Reason
 
 NOON_S = 1_750_000_000
@@ -125,12 +127,34 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis"])
+@asynccontextmanager
+async def open_remote_store(visitors: Visitors) -> AsyncIterator[RemoteSessionStore]:
+    """The store of a worker, whose owner keeps the sessions in memory."""
+    memory = MemorySessionStore(clock_s=lambda: visitors.now_s, max_sessions=1000)
+    async with join(make_desk(sessions=memory)) as (link, _owner):
+        yield RemoteSessionStore(link)
+
+
+@contextmanager
+def visitors_of_worker(runner: asyncio.Runner) -> Iterator[Visitors]:
+    """Visitors of one of several workers."""
+    visitors = Visitors(runner, open_memory_store)
+    opened = open_remote_store(visitors)
+    visitors.store = runner.run(opened.__aenter__())
+    yield visitors
+    runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture(params=["memory", "redis", "worker"])
 def visitors(request: pytest.FixtureRequest) -> Iterator[Visitors]:
     """Visitors with a store of each kind that there is."""
     with asyncio.Runner() as runner:
         if request.param == "memory":
             yield Visitors(runner, open_memory_store)
+            return
+        if request.param == "worker":
+            with visitors_of_worker(runner) as visitors:
+                yield visitors
             return
         server: RedisServer = request.getfixturevalue("redis_server")
         with visitors_of_redis(runner, server.url) as visitors:

@@ -15,7 +15,12 @@ Received = TypeVar("Received")
 
 
 class Connection(asyncio.Protocol, Generic[Received]):
-    """Sends and receives messages. Owned by the loop."""
+    """Sends and receives messages. Owned by the loop.
+
+    Attributes:
+        ended: Set once all has been received that the other end has sent, and it is
+            gone.
+    """
 
     def __init__(
         self,
@@ -38,16 +43,12 @@ class Connection(asyncio.Protocol, Generic[Received]):
         self._transport: asyncio.Transport | None = None
         self._unsent = bytearray()
         self._is_flush_due = False
+        self.ended = asyncio.Event()
 
     async def open(self, sock: socket.socket) -> None:
         """Begin to speak over a socket."""
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self, sock=sock)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is another end."""
-        return self._transport is not None
 
     def send(self, message: ToOwner | ToWorker, *, number: int = 0) -> None:
         """Send a message; to nobody, if the other end is gone."""
@@ -79,6 +80,7 @@ class Connection(asyncio.Protocol, Generic[Received]):
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell that the other end is gone."""
         self._transport = None
+        self.ended.set()
         self._on_end()
 
     def _flush(self) -> None:

@@ -44,7 +44,11 @@ class OwnerLink:
         )
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._numbers = count(1)
-        self.ended = asyncio.Event()
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once the owner is gone."""
+        return self._connection.ended
 
     async def open(self, sock: socket.socket) -> None:
         """Connect."""
@@ -82,7 +86,6 @@ class OwnerLink:
             answer.set_result(message)
 
     def _end(self) -> None:
-        self.ended.set()
         asked, self._asked = self._asked, {}
         for answer in asked.values():
             if not answer.done():

@@ -34,6 +34,8 @@ from headwater_ingest.worker.protocol import (
 # -P: modules in the working directory must not shadow those of the library.
 _COMMAND: Final = (sys.executable, "-P", "-m", "headwater_ingest.worker")
 
+_HEAR_S: Final = 1.0
+
 _log = structlog.stdlib.get_logger(__name__)
 
 Greeting = Callable[[], Iterable[Begin | PutSites | PutSalts]]
@@ -119,7 +121,9 @@ class WorkerSupervisor:
                 ours.close()
                 channel.settimeout(0)
                 self._channel = channel
-                return await process.wait()
+                code = await process.wait()
+                await self._hear_out()
+                return code
             finally:
                 self._disconnect()
                 if process.returncode is None:
@@ -152,6 +156,12 @@ class WorkerSupervisor:
         await connection.open(sock)
         for order in self._greet():
             connection.send(order)
+
+    async def _hear_out(self) -> None:
+        """Take in what a process that has ended has left to be read."""
+        if self._connection is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._connection.ended.wait(), _HEAR_S)
 
     def _disconnect(self) -> None:
         self.is_up = False
