@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 from starlette.routing import Route
 
@@ -210,9 +211,9 @@ def _admin_routes(settings: Settings, node: Node) -> list[Route]:
 @contextmanager
 def _announced(settings: Settings, sock: socket.socket) -> Iterator[None]:
     """Say where the service listens, in the log and in a file."""
-    file = ServiceFile.describe(sock, os.getpid())
+    file = ServiceFile.describe(sock, os.getpid(), workers=settings.workers)
     file.write(settings.data_dir)
-    _log.info("listening", url=file.url, host=file.host, port=file.port, pid=file.pid)
+    _log.info("listening", url=file.url, **msgspec.structs.asdict(file))
     try:
         yield
     finally:

@@ -248,7 +248,7 @@ def _service(settings: Settings) -> Iterator[Finding]:
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         yield _silent(running, error)
         return
-    detail = f"{running.url} (process {running.pid}) is {status}"
+    detail = f"{running.url} ({running.processes}) is {status}"
     if reasons:
         detail += f": {', '.join(reasons)}"
     level = {"ready": Level.OK, "degraded": Level.WARN}.get(status, Level.FAIL)

@@ -16,11 +16,19 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not boun
 
 
 class ServiceFile(msgspec.Struct, frozen=True):
-    """Where a service listens, and which process it is."""
+    """Where a service listens, and which process it is.
+
+    Attributes:
+        host: The address that it was told.
+        port: The port that it has.
+        pid: The process that was started.
+        workers: How many processes take events; 1 is that one itself.
+    """
 
     host: str
     port: int
     pid: int
+    workers: int = 1
 
     @classmethod
     def read(cls, data_dir: Path) -> Self | None:
@@ -31,10 +39,10 @@ class ServiceFile(msgspec.Struct, frozen=True):
             return None
 
     @classmethod
-    def describe(cls, sock: socket.socket, pid: int) -> Self:
+    def describe(cls, sock: socket.socket, pid: int, *, workers: int = 1) -> Self:
         """Describe a service by the socket that it listens on."""
         host, port = sock.getsockname()[:2]
-        return cls(host, port, pid)
+        return cls(host, port, pid, workers)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -46,6 +54,12 @@ class ServiceFile(msgspec.Struct, frozen=True):
         """The base URL for clients on this machine."""
         host, port = self.address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def processes(self) -> str:
+        """The process that was started, and its workers if it has any."""
+        workers = f" with {self.workers} workers" if self.workers > 1 else ""
+        return f"process {self.pid}{workers}"
 
     def write(self, data_dir: Path) -> None:
         """Put the file in place, whole."""

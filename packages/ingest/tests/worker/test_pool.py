@@ -106,7 +106,9 @@ def test_a_worker_is_told_all_that_it_needs_and_the_salts_last(
     greeting = list(pool._greet())
 
     assert [type(each) for each in greeting] == [Begin, PutSites, PutSalts]
-    assert greeting[1] == PutSites([SiteRecord(id=1, domain="example.com")], True)
+    assert greeting[1] == PutSites(
+        [SiteRecord(id=1, domain="example.com")], are_all=True
+    )
     assert greeting[2] == PutSalts(shared.salts.known)
 
 
@@ -118,7 +120,7 @@ def test_workers_are_told_of_what_has_changed_and_of_nothing_else(
 
     shared.site_sync.in_force = ([], False)
 
-    assert pool._look() == [PutSites([], False)]
+    assert pool._look() == [PutSites([], are_all=False)]
     assert pool._look() == []
 
 
