@@ -13,11 +13,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from tests.e2e.support.load import Load, capture_numbered, settle
 from tests.e2e.support.processes import Processes, is_alive
 from tests.e2e.support.service import KEY, SITE, Service
 from tests.e2e.support.waiting import wait_for
+from tests.redis_server import run_redis
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeClient, MakeService
@@ -81,6 +83,11 @@ def by_both(service: Service) -> Iterator[None]:
     assert all(after[number] > before[number] for number in range(2)), (before, after)
 
 
+def _merge_metrics(files: list[str]) -> list[Metric]:
+    merged = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+    return list(merged)
+
+
 def events_by_worker(service: Service) -> list[float]:
     files = [
         service.data_dir / "worker-metrics" / f"counter_{number}.db"
@@ -89,7 +96,7 @@ def events_by_worker(service: Service) -> list[float]:
     return [
         sum(
             sample.value
-            for metric in MultiProcessCollector.merge([str(file)])
+            for metric in _merge_metrics([str(file)])
             for sample in metric.samples
             if sample.name == "headwater_events_total"
         )
@@ -251,6 +258,33 @@ def test_a_new_site_is_known_to_all_workers(standing_service: Service) -> None:
         headers={"authorization": f"Bearer {TOKEN}"},
         timeout=30,
     )
+
+
+def test_workers_that_redis_leaves_share_the_sessions_of_the_service(
+    make_service: MakeService, database: Database
+) -> None:
+    with run_redis() as redis:
+        service = make_service(workers="2", redis_url=redis.url)
+        service.start()
+        with by_both(service):
+            for path in ("/a", "/b"):
+                assert view(service, path).text == "ok"
+        redis.kill()
+        with by_both(service):
+            for path in ("/c", "/d"):
+                assert view(service, path).text == "ok"
+        wait_for(
+            lambda: (
+                service.metric("headwater_sessions_local_events_total") == 2
+                and service.readiness()["degraded"] == ["local_sessions"]
+            ),
+            what="both workers to tell of their sessions",
+        )
+        database.wait_for_rows(4)
+    found = database.query(
+        "SELECT uniqExact(session_id) FROM events GROUP BY pathname IN ('/a', '/b')"
+    )
+    assert found == [(1,), (1,)]
 
 
 def test_killed_workers_lose_and_double_nothing(

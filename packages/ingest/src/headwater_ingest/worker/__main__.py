@@ -91,6 +91,7 @@ def main() -> None:
 async def _work(inherited: Inheritance) -> None:
     orders = Orders()
     owner = OwnerLink(orders.take)
+    keeping = asyncio.create_task(orders.keep_sites())
     await owner.open(socket.socket(fileno=inherited.connection_fd))
     begin = await orders.greeting()
     settings = unpack_settings(begin.settings)
@@ -128,6 +129,7 @@ async def _work(inherited: Inheritance) -> None:
         gc.freeze()
         await orders.finish.wait()
         await _finish(server, owner)
+        keeping.cancel()
 
 
 def _make_application(  # noqa: PLR0913  # its parts, each named

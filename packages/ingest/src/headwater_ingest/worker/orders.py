@@ -1,15 +1,21 @@
 """What the owner has told a worker so far."""
 
 import asyncio
+from functools import partial
 from typing import assert_never
+
+import structlog
 
 from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.sites.quota import MonthlyUsage
 from headwater_ingest.sites.record import to_sites
 from headwater_ingest.sites.registry import SiteRegistry
+from headwater_ingest.threads import in_thread
 from headwater_ingest.visitors.salts import Salts
 from headwater_ingest.worker.owner_link import Order
 from headwater_ingest.worker.protocol import Begin, Finish, PutSalts, PutSites
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Orders:
@@ -30,6 +36,7 @@ class Orders:
         self._begin: Begin | None = None
         self._greeted = asyncio.Event()
         self._usage = MonthlyUsage()
+        self._new_sites: asyncio.Queue[PutSites] = asyncio.Queue()
 
     async def greeting(self) -> Begin:
         """Return what the worker needs to know, once all of it has been told.
@@ -38,6 +45,7 @@ class Orders:
             OwnerGoneError: The owner will not say any more.
         """
         await self._greeted.wait()
+        await self._new_sites.join()
         if self._begin is None or self.finish.is_set():
             raise OwnerGoneError("the service is gone")
         return self._begin
@@ -53,8 +61,7 @@ class Orders:
             case Begin():
                 self._begin = order
             case PutSites():
-                self.sites.replace(to_sites(order.records), are_all=order.are_all)
-                self._watch()
+                self._new_sites.put_nowait(order)
             case PutSalts():
                 self.salts.take_over(order.salts)
                 self._greeted.set()  # they come last
@@ -64,6 +71,21 @@ class Orders:
                 self._greeted.set()
             case _:
                 assert_never(order)
+
+    async def keep_sites(self) -> None:
+        """Put sites in force as they come, for ever, in a thread: they may be many."""
+        while True:
+            order = await self._new_sites.get()
+            try:
+                await in_thread(partial(self._put_in_force, order))
+                self._watch()
+            except Exception:  # noqa: BLE001 - a supervised loop: it goes on
+                _log.exception("sites not put in force")
+            finally:
+                self._new_sites.task_done()
+
+    def _put_in_force(self, order: PutSites) -> None:
+        self.sites.replace(to_sites(order.records), are_all=order.are_all)
 
     def _watch(self) -> None:
         limited = [
