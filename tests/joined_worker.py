@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headwater_ingest.journal import Journal
 from headwater_ingest.visitors.memory_store import MemorySessionStore
@@ -26,11 +26,13 @@ async def _no_app(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 def make_desk(
-    journal: Journal | None = None, sessions: MemorySessionStore | None = None
+    journal: Journal | None = None,
+    sessions: MemorySessionStore | None = None,
+    app: ASGIApp = _no_app,
 ) -> OwnerDesk:
     """Opens a desk for those things that it is given."""
     return OwnerDesk(
-        cast("Journal", journal), cast("MemorySessionStore", sessions), _no_app
+        cast("Journal", journal), cast("MemorySessionStore", sessions), app
     )
 
 

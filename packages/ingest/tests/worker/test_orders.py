@@ -86,11 +86,11 @@ def test_a_site_that_is_wrong_costs_itself_only() -> None:
 def test_a_worker_that_is_told_to_finish_refuses() -> None:
     async def run() -> None:
         orders = Orders()
-        assert not orders.refusing
+        before = orders.refusing
 
         orders.take(Finish())
 
-        assert orders.refusing
+        assert (before, orders.refusing) == (False, True)
         assert orders.finish.is_set()
 
     asyncio.run(run())
