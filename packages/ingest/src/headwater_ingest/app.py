@@ -36,13 +36,12 @@ from headwater_ingest.settings import Settings
 from headwater_ingest.shared_state import load_sites_file, open_shared_state
 from headwater_ingest.shared_tables import SharedTables
 from headwater_ingest.sites.administration import SiteAdministration
-from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.storage import open_storage
 from headwater_ingest.telemetry.loop_lag import watch_loop_lag
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.version import VERSION
 from headwater_ingest.web import make_event_endpoint, now_ms, open_web
-from headwater_ingest.worker.limits import open_limits
+from headwater_ingest.worker.limits import SharedLimits, open_limits
 from headwater_ingest.worker.owner_desk import OwnerDesk
 from headwater_ingest.worker.pool import open_pool
 
@@ -79,11 +78,7 @@ async def serve(settings: Settings) -> None:
         stack.enter_context(lifecycle.on_signals())
         sock = stack.enter_context(listen(settings.listen_host, settings.port))
         journal = await stack.enter_async_context(_open_journal(settings, metrics))
-        limits = (
-            stack.enter_context(open_limits(settings.data_dir))
-            if settings.workers > 1
-            else None
-        )
+        limits = stack.enter_context(_open_limits(settings))
         sites_file = await asyncio.to_thread(load_sites_file, settings)
         storage = await stack.enter_async_context(
             open_storage(settings, in_a_hurry=lambda: lifecycle.in_a_hurry)
@@ -91,18 +86,13 @@ async def serve(settings: Settings) -> None:
         tables = SharedTables(storage.url, lambda: storage.schema_ready)
         shared = await stack.enter_async_context(
             open_shared_state(
-                settings,
-                sites_file,
-                tables,
-                gate=limits.gate if limits else Gatekeeper(),
+                settings, sites_file, tables, gate=limits.gate if limits else None
             )
         )
         web = await stack.enter_async_context(open_web(settings))
-        pool = None
-        if limits:
-            pool = await stack.enter_async_context(
-                open_pool(settings, sock, shared=shared, limits=limits, metrics=metrics)
-            )
+        pool = await stack.enter_async_context(
+            open_pool(settings, sock, shared=shared, limits=limits, metrics=metrics)
+        )
         node = Node(
             lifecycle=lifecycle,
             journal=journal,
@@ -146,6 +136,16 @@ async def _open_journal(settings: Settings, metrics: Metrics) -> AsyncIterator[J
         yield journal
     finally:
         await asyncio.to_thread(journal.close)
+
+
+@contextmanager
+def _open_limits(settings: Settings) -> Iterator[SharedLimits | None]:
+    """Make tables of limits for workers, if there are to be any."""
+    if settings.workers == 1:
+        yield None
+        return
+    with open_limits(settings.data_dir) as limits:
+        yield limits
 
 
 @contextmanager

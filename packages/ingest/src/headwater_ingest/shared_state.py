@@ -45,7 +45,11 @@ def load_sites_file(settings: Settings) -> SitesFile:
 
 @asynccontextmanager
 async def open_shared_state(
-    settings: Settings, file: SitesFile, tables: SharedTables, *, gate: Gatekeeper
+    settings: Settings,
+    file: SitesFile,
+    tables: SharedTables,
+    *,
+    gate: Gatekeeper | None,
 ) -> AsyncIterator[SharedState]:
     """Put in force what is known, and keep it in step until the end.
 
@@ -53,12 +57,12 @@ async def open_shared_state(
         settings: Where things are.
         file: The sites file.
         tables: What the nodes share.
-        gate: What the sites' limits are kept by.
+        gate: What the sites' limits are kept by, if others share it.
 
     Raises:
         SitesFileError: There are no sites, and no first file can be written.
     """
-    sites = SiteRegistry()
+    sites, gate = SiteRegistry(), gate or Gatekeeper()
     data_dir = settings.data_dir
     site_sync = SiteSync(sites, gate.usage, file=file, data_dir=data_dir, tables=tables)
     await site_sync.begin(may_write_file=settings.sites_file is None)

@@ -87,6 +87,7 @@ def test_a_service_none_of_whose_workers_starts_says_so(
                 limits=limits,
                 metrics=Metrics("0"),
             ) as pool:
+                assert pool
                 pool.answer_by(make_desk())
                 with pytest.raises(WorkersNotStartedError, match="HEADWATER_WORKERS"):
                     await pool.start()

@@ -1,7 +1,7 @@
 """The owner's side of a connection: does what a worker asks for, and answers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Protocol, assert_never
 
@@ -155,7 +155,7 @@ class OwnerDesk:
             return _TELL_FACTS
         return NoSession(session) if isinstance(session, Reason) else Found(session)
 
-    def _do(self, work: Any, reply: Reply) -> None:
+    def _do(self, work: Coroutine[Any, Any, Answer], reply: Reply) -> None:
         async def answer() -> None:
             reply(await work)
 

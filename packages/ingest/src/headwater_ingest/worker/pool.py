@@ -179,10 +179,16 @@ async def open_pool(
     sock: socket.socket,
     *,
     shared: SharedState,
-    limits: SharedLimits,
+    limits: SharedLimits | None,
     metrics: Metrics,
-) -> AsyncIterator[WorkerPool]:
-    """Prepare workers, and see to it that none outlives the service."""
+) -> AsyncIterator[WorkerPool | None]:
+    """Prepare workers, and see to it that none outlives the service.
+
+    Without tables of limits for them there are to be none.
+    """
+    if limits is None:
+        yield None
+        return
     metrics_dir = make_directory(settings.data_dir)
     metrics.add_those_in(metrics_dir)
     pool = WorkerPool(
