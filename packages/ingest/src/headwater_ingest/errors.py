@@ -72,7 +72,7 @@ class SitesFileError(HeadwaterError):
     """The sites file is missing or wrong.
 
     Attributes:
-        problems: One line per mistake, all found at once.
+        problems: One line per mistake, many found at once.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
