@@ -14,6 +14,7 @@ HeadwaterError
 │   ├── RedisUrlError                the URL is wrong; nothing was tried
 │   └── RedisUnreachableError        nobody answers there, or not to us
 ├── AddressUnavailableError  the address to listen on cannot be bound
+├── DataDirectoryUnwritableError  the disk refuses; what was acknowledged is safe
 ├── ClickHouseError          something between us and ClickHouse
 │   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
 │   ├── ClickHouseUnreachableError   nobody answers there; nothing was done
@@ -140,6 +141,10 @@ class RedisUnreachableError(SessionStoreError):
 
 class AddressUnavailableError(HeadwaterError):
     """The address to listen on is taken or does not exist on this machine."""
+
+
+class DataDirectoryUnwritableError(HeadwaterError):
+    """The data directory takes no file. What was acknowledged before is safe."""
 
 
 class ArchiveDamagedError(HeadwaterError):
