@@ -14,7 +14,6 @@ from headwater_ingest.errors import (
     JournalClosedError,
     JournalFullError,
     JournalShareError,
-    JournalUnwritableError,
 )
 from headwater_ingest.journal import (
     Committed,
@@ -101,13 +100,6 @@ def test_a_copy_gives_its_new_rows_other_tokens(
 
     assert [each.rpartition("/")[2] for each in tokens] == ["3-5", "3-5"]
     assert len(set(tokens)) == 2
-
-
-def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
-    (tmp_path / "data").touch()
-
-    with pytest.raises(JournalUnwritableError, match="is a file: set HEADWATER_DATA"):
-        Journal.open(tmp_path / "data", max_bytes=1 << 20)
 
 
 def test_the_directory_is_made(tmp_path: Path) -> None:
