@@ -24,6 +24,8 @@ FULL = {
     "backlog": ["--rows=2000000"],
     "accept": ["--runs=5", "--seconds=8"],
     "sustained": ["--runs=3", "--seconds=60"],
+    "memory": ["--minutes=10"],
+    "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
 }
 """Arguments of the long form, where it is another."""
 

@@ -8,19 +8,32 @@ import csv
 import gzip
 import random
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import zstandard
 
 from headwater_schema.ids import new_batch_id, new_event_id
 
-KEY: Final = "hw_bench_0123456789abcdef"
 DOMAIN: Final = "bench.example"
-SITES: Final = f'[[site]]\ndomain = "{DOMAIN}"\nwrite_key = "{KEY}"\n'
+
+
+class Site(NamedTuple):
+    """A site that gets events.
+
+    Attributes:
+        domain: Its domain.
+        key: Its write key.
+    """
+
+    domain: str
+    key: str
+
+
+SITE: Final = Site(DOMAIN, "hw_bench_0123456789abcdef")
 
 VISITORS: Final = 20_000
 PAGES: Final = 5_000
@@ -61,22 +74,41 @@ def write_requests(path: Path, requests: Iterable[bytes]) -> None:
             file.write(request)
 
 
+def write_sites(path: Path, sites: Iterable[Site], rules: str = "") -> None:
+    """Writes a sites file.
+
+    Args:
+        path: Where to.
+        sites: The sites.
+        rules: What else each of them has, in TOML.
+    """
+    path.write_text(
+        "".join(
+            f'[[site]]\ndomain = "{each.domain}"\nwrite_key = "{each.key}"\n{rules}\n'
+            for each in sites
+        ),
+        "utf-8",
+    )
+
+
 def native_requests(
     count: int,
     events: int,
     *,
     encoding: str = "JSON, gzip",
     with_sessions: bool = False,
+    sites: Sequence[Site] = (SITE,),
 ) -> Iterator[bytes]:
-    """Yields requests with a batch each."""
+    """Yields requests with a batch each, for any of the sites."""
     encode, kind, coding = FORMATS[encoding]
-    headers = {b"X-Headwater-Key": KEY.encode(), b"Content-Type": kind}
+    headers = {b"Content-Type": kind}
     if coding:
         headers[b"Content-Encoding"] = coding
     chance = random.Random(1)
     for _ in range(count):
         body = encode(make_batch(chance, events, with_sessions=with_sessions))
-        yield _post(b"/ingest-events", headers, body)
+        key = {b"X-Headwater-Key": chance.choice(sites).key.encode()}
+        yield _post(b"/ingest-events", headers | key, body)
 
 
 def make_batch(
@@ -114,25 +146,30 @@ def _make_event(chance: random.Random, now: str, with_sessions: bool) -> dict[st
     }
 
 
-def web_requests(count: int) -> Iterator[bytes]:
-    """Yields requests with an event each, as the tracker sends them."""
+def web_requests(count: int, sites: Sequence[Site] = (SITE,)) -> Iterator[bytes]:
+    """Yields requests with an event each, as the tracker sends them.
+
+    Each visitor goes to one of the sites, which share the pages among them.
+    """
     chance = random.Random(1)
     agents = chance.choices(*_read_agents(), k=VISITORS)
     visitors = [_visitor_headers(number, agent) for number, agent in enumerate(agents)]
-    pages = [f"https://{DOMAIN}/articles/{number}/a-title" for number in range(PAGES)]
+    pages = max(1, PAGES // len(sites))
     for _ in range(count):
-        body = msgspec.json.encode(_make_web_event(chance, pages))
-        yield _post(b"/api/event", chance.choice(visitors), body)
+        visitor = chance.randrange(VISITORS)
+        domain = sites[visitor % len(sites)].domain
+        body = msgspec.json.encode(_make_web_event(chance, domain, pages))
+        yield _post(b"/api/event", visitors[visitor], body)
 
 
-def _make_web_event(chance: random.Random, pages: list[str]) -> dict[str, Any]:
-    url = chance.choice(pages)
+def _make_web_event(chance: random.Random, domain: str, pages: int) -> dict[str, Any]:
+    url = f"https://{domain}/articles/{chance.randrange(pages)}/a-title"
     if chance.random() < _TAGGED:
         url += _TAGS.format(n=chance.randrange(52))
     event: dict[str, Any] = {
         "n": "pageview",
         "u": url,
-        "d": DOMAIN,
+        "d": domain,
         "r": chance.choice(_REFERRERS),
     }
     if chance.random() < 0.2:

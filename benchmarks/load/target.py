@@ -9,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
 import msgspec
-from benchmarks.load.requests import SITES
+from benchmarks.load.requests import SITE, write_sites
 from prometheus_client.parser import text_string_to_metric_families
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -83,12 +83,24 @@ class Target:
         return found
 
 
+def prepare_site(directory: Path) -> None:
+    """Writes the file of the only site."""
+    write_sites(directory / "sites.toml", [SITE])
+
+
 @contextmanager
-def run_service(**settings: str) -> Iterator[Target]:
-    """Runs a service on an empty directory, and removes it afterwards."""
+def run_service(
+    *, prepare: Callable[[Path], None] = prepare_site, **settings: str
+) -> Iterator[Target]:
+    """Runs a service on a directory of its own, and removes it afterwards.
+
+    Args:
+        prepare: Puts into the empty directory what the service is to find there.
+        settings: How to run, by the names of the settings.
+    """
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as name:
         directory = Path(name)
-        (directory / "sites.toml").write_text(SITES, "utf-8")
+        prepare(directory)
         given = {"data_dir": name, "port": "0", "log_level": "error", **settings}
         program = Path(sys.executable).with_name("headwater-ingest")
         with _running([str(program), "serve"], _environment(given)) as process:

@@ -53,9 +53,12 @@ def main() -> None:
     parser.add_argument("--only", default="", help="scenarios with this in their name")
     parser.add_argument("--jobs", type=int, default=2, help="scenarios side by side")
     options = parser.parse_args()
-    say(f"seed {options.seed}")
     scenarios = make_short_scenarios() if options.short else make_scenarios()
     chosen = [each for each in scenarios if options.only in each.name]
+    if not chosen:
+        names = ", ".join(each.name for each in scenarios)
+        parser.error(f"no scenario has {options.only!r} in its name: {names}")
+    say(f"seed {options.seed}")
     started = time.monotonic()
     outcomes = run_all(chosen, seed=options.seed, jobs=options.jobs)
     say(f"{time.monotonic() - started:.0f} s, seed {options.seed}")

@@ -185,6 +185,36 @@ def test_the_clickhouse_of_a_running_service_is_told_and_left_alone(
     assert f"native  127.0.0.1:{port} " in result.stdout
 
 
+def test_a_clickhouse_of_your_own_is_not_taken_for_the_embedded_one(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWATER_CLICKHOUSE_URL", "clickhouse://127.0.0.1:1/headwater")
+
+    result = runner.invoke(commands, ["clickhouse"])
+
+    assert result.exit_code == 2
+    assert "names a ClickHouse of your own" in result.stderr
+    assert not Settings().clickhouse_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["deadletters", "list"],
+        ["deadletters", "replay", "--all"],
+        ["replay", "--from", "2026-11-22"],
+    ],
+)
+def test_a_command_in_the_wrong_directory_says_so_and_makes_nothing(
+    command: list[str], tmp_path: Path
+) -> None:
+    result = run(*command, HEADWATER_DATA_DIR=str(tmp_path / "data"))
+
+    assert result.returncode == 1
+    assert "set HEADWATER_DATA_DIR to the directory of the service" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_an_interrupted_command_says_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,8 @@ from headwater_ingest.journal.database import FILE_NAME
 from headwater_ingest.rows import Rows, encode_rows
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
+from headwater_ingest.sites.known_sites import KnownSites
+from headwater_ingest.sites.record import SiteRecord
 
 ROWS = 300
 
@@ -71,10 +73,17 @@ def test_the_status_accounts_for_all_events(tmp_path: Path) -> None:
     assert "pending     300 rows" in told
     assert "block       none in hand" in told
     assert "window      600 of 20000000 event ids, the last 0 s" in told
-    assert "site        7: closed" in told
+    assert "site        7: the accounts close" in told
     assert "received  600 = 600 accepted + 0 duplicate" in told
     assert "accepted  600 = 300 written + 0 dead_lettered" in told
     assert "+ 300 pending" in told
+
+
+def test_the_status_names_the_sites_that_the_node_knows(tmp_path: Path) -> None:
+    append(tmp_path, 1)
+    KnownSites((SiteRecord(id=7, domain="a.example"),)).write(tmp_path)
+
+    assert "site        a.example: the accounts close" in invoke(tmp_path, "status")
 
 
 def test_the_export_has_every_row_that_waits(tmp_path: Path) -> None:

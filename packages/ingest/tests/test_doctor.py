@@ -1,6 +1,7 @@
 import asyncio
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -106,6 +107,18 @@ def test_a_directory_that_cannot_be_written_fails(
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
 
     assert findings(settings)["data directory"].level is Level.FAIL
+
+
+def test_a_full_disk_fails_and_says_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(settings.data_dir)._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+    found = findings(settings)["data directory"]
+
+    assert found.level is Level.FAIL
+    assert "is full, 4096 bytes are left: free space on it" in found.detail
 
 
 def test_the_files_of_the_operator_are_read(settings: Settings, tmp_path: Path) -> None:

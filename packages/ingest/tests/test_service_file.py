@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from headwater_ingest.errors import DataDirectoryUnwritableError
 from headwater_ingest.service_file import FILE_NAME, ServiceFile
 
 
@@ -24,6 +25,13 @@ def test_a_file_that_is_gone_or_broken_says_nothing(tmp_path: Path) -> None:
     ServiceFile.remove(tmp_path)
     ServiceFile.remove(tmp_path)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_disk_that_refuses_the_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()  # as good a reason not to write as a full disk
+
+    with pytest.raises(DataDirectoryUnwritableError, match="free space on its disk"):
+        ServiceFile("127.0.0.1", 8080, 42).write(tmp_path)
 
 
 def test_the_port_is_the_one_that_was_bound() -> None:

@@ -284,6 +284,23 @@ def test_dropped_client_delivers_and_ends_its_task(
     assert transport.received.events == ["e"]
 
 
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_client_dropped_with_its_loop_delivers_at_the_exit(
+    rounds: int, make: Callable[..., AsyncClient], transport: MemoryTransport
+) -> None:
+    async def main() -> None:
+        make().capture("d", "e")
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+
+    # The first is delivered by its task, if the loop runs for long enough.
+    asyncio.run(main())
+    make().capture("d", "without a loop")
+    gc.collect()
+    _lifecycle.deliver_at_exit()
+    assert sorted(transport.received.events) == ["e", "without a loop"]
+
+
 def test_real_server_is_spoken_to_over_one_connection(server: ScriptedServer) -> None:
     async def main() -> None:
         async with AsyncClient("key", server.url) as client:

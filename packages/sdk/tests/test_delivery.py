@@ -393,7 +393,7 @@ def test_a_failure_that_has_passed_is_not_the_cause() -> None:
     state.conclude(state.backlog.next_batch(), TAKEN, 9)
     report = state.abandon()
     assert report is not None
-    assert str(report.error).endswith("at shutdown: 1; allow it more time")
+    assert "at shutdown: 1; allow more time, by exit_timeout" in str(report.error)
 
 
 def test_losses_are_printed_by_plain_names() -> None:

@@ -123,6 +123,11 @@ def clickhouse(load: Callable[[], LoadedSettings]) -> None:
     """
     settings = load().values
     configure_logs("warning", settings.log_format)
+    if not settings.is_embedded:
+        raise click.UsageError(
+            "clickhouse_url names a ClickHouse of your own: ask that one, or unset "
+            "HEADWATER_CLICKHOUSE_URL for the embedded one"
+        )
     directory = settings.clickhouse_dir
     try:
         run_in_foreground(

@@ -14,6 +14,7 @@ from headwater_ingest.cli_options import (
     DRY_RUN,
     SITE,
     Load,
+    find_journal,
     find_site_id,
     quiet_settings,
     site_names,
@@ -54,7 +55,7 @@ def deadletters() -> None:
 @click.pass_obj
 def list_letters(load: Load, site: str | None, limit: int) -> None:
     """List dead letters, the oldest first."""
-    settings = quiet_settings(load)
+    settings = _settings(load)
     names = site_names(settings)
     site_id = find_site_id(settings, site) if site else None
     with open_dead_letters(settings.data_dir) as letters:
@@ -71,7 +72,7 @@ def list_letters(load: Load, site: str | None, limit: int) -> None:
 @click.pass_obj
 def show(load: Load, ids: Sequence[int]) -> None:
     """Print dead letters whole, as JSON."""
-    settings = quiet_settings(load)
+    settings = _settings(load)
     with open_dead_letters(settings.data_dir) as letters:
         found = letters.read(ids=ids)
     for each in found:
@@ -102,7 +103,7 @@ def replay(
     Those that are written are dead letters no more; the others stay. What is in
     ClickHouse already is not doubled.
     """
-    settings = quiet_settings(load)
+    settings = _settings(load)
     with (
         reach_clickhouse(settings) as url,
         open_replayer(settings.data_dir, url) as replayer,
@@ -136,7 +137,7 @@ def discard(
     load: Load, ids: Sequence[int], *, every: bool, site: str | None, dry_run: bool
 ) -> None:
     """Forget dead letters for good. They are counted as discarded."""
-    settings = quiet_settings(load)
+    settings = _settings(load)
     with (
         open_dead_letters(settings.data_dir) as letters,
         alone_with_letters(settings.data_dir),
@@ -146,6 +147,12 @@ def discard(
             click.echo(f"would discard {len(chosen)} rows")
         else:
             click.echo(f"discarded {letters.discard(chosen)} rows")
+
+
+def _settings(load: Load) -> Settings:
+    settings = quiet_settings(load)
+    find_journal(settings.data_dir)
+    return settings
 
 
 def _choose(
@@ -167,7 +174,11 @@ def _choose(
 def _say_missing(ids: Sequence[int], found: Sequence[DeadLetter]) -> None:
     missing = sorted(set(ids) - {each.id for each in found})
     if missing:
-        click.echo(f"no such dead letter: {', '.join(map(str, missing))}", err=True)
+        click.echo(
+            f"no such dead letter: {', '.join(map(str, missing))}; "
+            "see `headwater-ingest deadletters list`",
+            err=True,
+        )
 
 
 def _time(letter: DeadLetter) -> str:

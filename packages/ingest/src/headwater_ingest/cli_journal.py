@@ -1,23 +1,18 @@
 """`headwater-ingest journal`: looks at what waits for ClickHouse, and cares for it."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TextIO
 
 import click
 import msgspec
 
 from headwater_ingest.cli_config import ConfiguredGroup
-from headwater_ingest.errors import JournalUnwritableError
+from headwater_ingest.cli_options import Load, find_journal, site_names
 from headwater_ingest.journal.accounts import Accounts, Fate
 from headwater_ingest.journal.care import compact as compact_journal
 from headwater_ingest.journal.care import export_rows
-from headwater_ingest.journal.peek import JournalPeek, peek
-from headwater_ingest.settings_reader import LoadedSettings
 from headwater_schema.outcomes import Outcome
-
-Load = Callable[[], LoadedSettings]
 
 
 @click.group(cls=ConfiguredGroup)
@@ -33,7 +28,7 @@ def status(load: Load) -> None:
     Reads only; works while the service runs and while it does not.
     """
     settings = load().values
-    found = _peek(settings.data_dir)
+    found = find_journal(settings.data_dir)
     click.echo(
         f"pending     {found.rows_pending} rows, {found.bytes_pending} of "
         f"{settings.journal_max_bytes} bytes, the oldest for "
@@ -44,7 +39,7 @@ def status(load: Load) -> None:
         f"file        {found.file_bytes} bytes, {found.free_bytes} of them free"
     )
     if found.accounts:
-        _print_accounts(found.accounts)
+        _print_accounts(found.accounts, site_names(settings))
 
 
 @journal.command()
@@ -62,7 +57,7 @@ def export(load: Load, output: TextIO) -> None:
     The rows stay where they are, and are written as if nothing had happened.
     """
     directory = load().values.data_dir
-    _peek(directory)
+    find_journal(directory)
     rows = export_rows(directory)
     output.writelines(msgspec.json.encode(row).decode() + "\n" for row in rows)
 
@@ -76,19 +71,9 @@ def compact(load: Load) -> None:
     file does not grow without need: what rows have left is used by later ones.
     """
     directory = load().values.data_dir
-    _peek(directory)
+    find_journal(directory)
     before, after = compact_journal(directory)
     click.echo(f"{before} bytes before, {after} bytes after")
-
-
-def _peek(directory: Path) -> JournalPeek:
-    found = peek(directory)
-    if found is None:
-        raise JournalUnwritableError(
-            f"there is no journal in {directory}: set HEADWATER_DATA_DIR to the "
-            "directory of the service"
-        )
-    return found
 
 
 def _describe_age(at_ms: int | None) -> str:
@@ -96,15 +81,19 @@ def _describe_age(at_ms: int | None) -> str:
     return f"{age_s / 3600:.1f} h" if age_s >= 3600 else f"{age_s:.0f} s"
 
 
-def _print_accounts(accounts: Accounts) -> None:
+def _print_accounts(accounts: Accounts, names: Mapping[int, str]) -> None:
     for site_id in accounts.sites:
         outcomes = {each.value: accounts.total(site_id, each) for each in Outcome}
         rows = {each.value: accounts.total(site_id, each) for each in Fate}
         rows["pending"] = accounts.pending[site_id]
         surplus = accounts.surplus(site_id)
-        verdict = "closed" if not surplus else f"off by {surplus}: report this"
+        verdict = (
+            "the accounts close"
+            if not surplus
+            else f"they are off by {surplus}: report this"
+        )
         click.echo(
-            f"site        {site_id}: {verdict}\n"
+            f"site        {names.get(site_id, site_id)}: {verdict}\n"
             f"  received  {accounts.received(site_id)} = {_join(outcomes)}\n"
             f"  accepted  {outcomes['accepted']} = {_join(rows)}"
         )

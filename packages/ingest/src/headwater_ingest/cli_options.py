@@ -1,10 +1,12 @@
 """What several commands have in common: options, and how a site is named."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import click
 
-from headwater_ingest.errors import UnknownSiteError
+from headwater_ingest.errors import JournalUnwritableError, UnknownSiteError
+from headwater_ingest.journal.peek import JournalPeek, peek
 from headwater_ingest.settings import Settings
 from headwater_ingest.settings_reader import LoadedSettings
 from headwater_ingest.sites.known_sites import KnownSites
@@ -21,6 +23,21 @@ def quiet_settings(load: Load) -> Settings:
     settings = load().values
     configure_logs("warning", settings.log_format)
     return settings
+
+
+def find_journal(directory: Path) -> JournalPeek:
+    """Look at the journal that a command is about.
+
+    Raises:
+        JournalUnwritableError: There is none; nothing was made.
+    """
+    found = peek(directory)
+    if found is None:
+        raise JournalUnwritableError(
+            f"there is no journal in {directory}: set HEADWATER_DATA_DIR to the "
+            "directory of the service"
+        )
+    return found
 
 
 def find_site_id(settings: Settings, domain: str) -> int:

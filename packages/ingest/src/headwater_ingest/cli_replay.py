@@ -13,6 +13,7 @@ from headwater_ingest.cli_options import (
     DRY_RUN,
     SITE,
     Load,
+    find_journal,
     find_site_id,
     quiet_settings,
 )
@@ -77,8 +78,12 @@ def replay(  # noqa: PLR0913  # one for each option
     next one, on whatever range.
     """
     settings = quiet_settings(load)
+    find_journal(settings.data_dir)
     site_id = find_site_id(settings, site) if site else None
-    items = _read(settings, start, end or datetime.now(UTC), site_id=site_id)
+    end = end or datetime.now(UTC)
+    if end <= start:
+        raise click.UsageError("--from must be before --to, and not in the future")
+    items = _read(settings, start, end, site_id=site_id)
     with (
         reach_clickhouse(settings) as url,
         open_replayer(settings.data_dir, url) as replayer,
@@ -101,7 +106,10 @@ def _read(
     from_ms, to_ms = (round(each.timestamp() * 1000) for each in (start, end))
     files = list_files(settings.archive_dir)
     if not files:
-        click.echo(f"there is no archive in {settings.archive_dir}", err=True)
+        click.echo(
+            f"there is no archive in {settings.archive_dir}: `archive_days` keeps one",
+            err=True,
+        )
     sets = chain.from_iterable(read_rows(each, from_ms, to_ms) for each in files)
     items = items_of(sets, {} if site_id is None else {"site_id": site_id})
     # What a site no longer keeps would come back for a day.

@@ -6,6 +6,7 @@ not. Each check is a function from the settings to findings.
 
 import http.client
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -33,6 +34,8 @@ from headwater_ingest.sites.sites_toml import read_sites
 from headwater_ingest.visitors.redis_client import ping
 
 _TIMEOUT_S = 3.0
+# With less, SQLite may not have the pages that a small batch needs.
+_LEAST_FREE_BYTES = 1 << 20
 
 # A table that blocks of events reach must remember their tokens.
 _TABLES_WITHOUT_WINDOW = """
@@ -77,6 +80,12 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
             "data directory",
             f"{path} is not writable for this user: change its owner, or set "
             "HEADWATER_DATA_DIR",
+        )
+    elif (free := shutil.disk_usage(path).free) < _LEAST_FREE_BYTES:
+        yield fail(
+            "data directory",
+            f"the disk of {path.resolve()} is full, {free} bytes are left: free space "
+            "on it; meanwhile requests are refused, and clients send them again",
         )
     else:
         yield ok("data directory", f"{path.resolve()} is writable")

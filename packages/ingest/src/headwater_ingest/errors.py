@@ -15,6 +15,7 @@ HeadwaterError
 │   └── RedisUnreachableError        nobody answers there, or not to us
 ├── AddressUnavailableError  the address to listen on cannot be bound
 ├── WorkersNotStartedError   no process that takes requests has come up
+├── DataDirectoryUnwritableError  the disk refuses; what was acknowledged is safe
 ├── ClickHouseError          something between us and ClickHouse
 │   ├── ClickHouseUrlError           the URL is wrong; nothing was tried
 │   ├── ClickHouseUnreachableError   nobody answers there; nothing was done
@@ -74,7 +75,7 @@ class SitesFileError(HeadwaterError):
     """The sites file is missing or wrong.
 
     Attributes:
-        problems: One line per mistake, all found at once.
+        problems: One line per mistake, many found at once.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -146,6 +147,10 @@ class AddressUnavailableError(HeadwaterError):
 
 class WorkersNotStartedError(HeadwaterError):
     """No process that takes requests has come up in time."""
+
+
+class DataDirectoryUnwritableError(HeadwaterError):
+    """The data directory takes no file. What was acknowledged before is safe."""
 
 
 class ArchiveDamagedError(HeadwaterError):

@@ -10,6 +10,8 @@ from typing import Self
 
 import msgspec
 
+from headwater_ingest.errors import DataDirectoryUnwritableError
+
 FILE_NAME = "service.json"
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not bound
@@ -62,10 +64,20 @@ class ServiceFile(msgspec.Struct, frozen=True):
         return f"process {self.pid}{workers}"
 
     def write(self, data_dir: Path) -> None:
-        """Put the file in place, whole."""
+        """Put the file in place, whole.
+
+        Raises:
+            DataDirectoryUnwritableError: If the disk is full or takes nothing.
+        """
         draft = data_dir / f"{FILE_NAME}.new"
-        draft.write_bytes(msgspec.json.encode(self))
-        draft.replace(data_dir / FILE_NAME)
+        try:
+            draft.write_bytes(msgspec.json.encode(self))
+            draft.replace(data_dir / FILE_NAME)
+        except OSError as error:
+            raise DataDirectoryUnwritableError(
+                f"{data_dir / FILE_NAME} cannot be written ({error.strerror}): free "
+                "space on its disk, or make it writable for this user"
+            ) from error
 
     @staticmethod
     def remove(data_dir: Path) -> None:

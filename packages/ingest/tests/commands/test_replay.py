@@ -206,6 +206,13 @@ def test_rows_that_are_gone_come_back_from_the_archive_and_no_other_is_doubled(
     assert outside.startswith("0 rows found")
 
 
+def test_a_range_that_ends_before_it_begins_is_refused(node: Node) -> None:
+    node.accept(1)
+
+    with pytest.raises(UsageError, match="--from must be before --to"):
+        node.run("replay", "--from", "2026-09-22", "--to", "2026-09-21")
+
+
 def test_the_archive_has_dead_letters_too_and_says_that_they_are_refused(
     node: Node, two_dead: tuple[list[UUID], ...]
 ) -> None:

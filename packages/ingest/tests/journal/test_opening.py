@@ -202,7 +202,7 @@ def test_a_directory_that_cannot_be_made_is_named(read_only: Path) -> None:
 def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
 
-    with pytest.raises(JournalUnwritableError, match="data cannot be made"):
+    with pytest.raises(JournalUnwritableError, match="data is a file: set"):
         open_and_close(tmp_path / "data")
 
 

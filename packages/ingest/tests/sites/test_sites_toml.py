@@ -188,6 +188,13 @@ id = 0
     ]
 
 
+def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted() -> None:
+    with pytest.raises(SitesFileError) as caught:
+        parse_sites("[[site]]\ndomain = 1\n" * 1000, name="the file")
+    *first, last = caught.value.problems
+    assert (len(first), last.startswith("... and "), last[-5:]) == (20, True, " more")
+
+
 def test_two_sites_cannot_have_had_one_domain(tmp_path: Path) -> None:
     entry = '[[site]]\ndomain = "{}"\nid = {}\nwrite_keys = []\nformer_domain = "a"\n'
     path = write(tmp_path, entry.format("b", 1) + entry.format("c", 2))

@@ -65,6 +65,13 @@ class AsyncSender(Driver):
             if not self._is_running:
                 self._start()
 
+    def retire(self) -> None:
+        """Delivers what is queued, at the exit if no loop runs that long."""
+        with self._lock:
+            super().retire()
+            if self._delivery.queued:
+                _lifecycle.keep(self)
+
     async def flush_here(self, timeout_s: float, *, gives_up: bool) -> FlushResult:
         """Does on an event loop what `flush` does on a thread."""
         self._check_process()
@@ -146,6 +153,8 @@ class AsyncSender(Driver):
             with self._lock:
                 if self._runner is task:
                     self._runner = None
+                if not self._delivery.queued:
+                    _lifecycle.release(self)
                 self._settled.notify_all()
             self._tell_waiters()
             await self._close_transport()

@@ -193,9 +193,12 @@ class Delivery:
         if not events:
             return None
         told = f"the last attempt failed: {self._last_failure}"
+        hurried = (
+            "allow more time, by exit_timeout or shutdown(timeout), or set a spool"
+        )
         error = UndeliveredError(
             f"events not known to be delivered to {self._host} at shutdown: "
-            f"{len(events)}; " + (told if self._last_failure else "allow it more time")
+            f"{len(events)}; " + (told if self._last_failure else hurried)
         )
         return self._lose(error, events)
 

@@ -47,7 +47,12 @@ def _identity(settings: Settings) -> Iterator[str]:
     key: object = settings.write_key
     if not (isinstance(key, str) and _HEADER_TEXT.fullmatch(key)):
         # The key itself is a secret: not even a wrong one is shown.
-        yield "write_key must be text of visible ASCII characters, without spaces"
+        yield (
+            "write_key must be text of visible ASCII characters, without spaces"
+            if key
+            else "write_key must be given, or set as HEADWATER_WRITE_KEY for "
+            "headwater.init() and the command line"
+        )
     if not _is_host(settings.host):
         yield (
             'host must be a URL such as "https://events.example.com", not '

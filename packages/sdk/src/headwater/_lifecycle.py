@@ -30,6 +30,8 @@ class _Sender(Protocol):
 _LONGEST_FORK_WAIT_S: Final = 5.0
 
 _senders: weakref.WeakValueDictionary[int, _Sender] = weakref.WeakValueDictionary()
+# Those whose clients are gone while events wait in them.
+_kept: Final[set[_Sender]] = set()
 _finalised_pid = 0
 
 
@@ -74,6 +76,16 @@ def watch(sender: _Sender) -> None:
     _senders[id(sender)] = sender
 
 
+def keep(sender: _Sender) -> None:
+    """Keeps `sender` until it is released, or has delivered at the exit."""
+    _kept.add(sender)
+
+
+def release(sender: _Sender) -> None:
+    """Lets go of a sender that was kept, if it was."""
+    _kept.discard(sender)
+
+
 def watch_process_end() -> None:
     """Makes sure that the end of this process is noticed.
 
@@ -99,6 +111,7 @@ def deliver_at_exit() -> None:
         sender.close()
     for sender in senders:
         sender.deliver_last(max(0.0, deadline - time.monotonic()))
+        release(sender)
 
 
 def flush_all() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
@@ -130,6 +131,20 @@ def test_file_goes_to_the_server_as_it_is(
     body = HeadwaterMiddleware(send_file)(environ, lambda *_: lambda _: None)
     assert isinstance(body, FileWrapper)
     body.close()
+
+
+def test_file_wrapper_that_is_a_function_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+
+    def send_file(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", HTML)
+        return environ["wsgi.file_wrapper"]((tmp_path / "file").open("rb"))
+
+    environ: dict[str, Any] = {"wsgi.file_wrapper": lambda file: file}
+    setup_testing_defaults(environ)
+    body = HeadwaterMiddleware(send_file)(environ, lambda *_: lambda _: None)
+    with closing(cast("IO[bytes]", body)):
+        assert b"".join(body) == b"data"
 
 
 class Quiet(WSGIRequestHandler):

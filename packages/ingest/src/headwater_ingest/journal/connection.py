@@ -4,8 +4,10 @@
 synced and tears pages.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -50,7 +52,12 @@ Connect = Callable[[Path], Connection]
 
 
 def connect_sqlite(path: Path) -> Connection:
-    """Open a file with the standard library's SQLite."""
+    """Open a file with the standard library's SQLite.
+
+    One that is made, and what SQLite puts beside it, is for its owner alone.
+    """
+    with suppress(OSError):  # SQLite meets the same and says what it is
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
     # The connection moves to the commit thread once, after it is opened.
     return sqlite3.connect(
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False

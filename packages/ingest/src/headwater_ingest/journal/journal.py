@@ -259,6 +259,10 @@ class Journal:
 def _make(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise JournalUnwritableError(
+            f"{directory} is a file: set HEADWATER_DATA_DIR to a directory"
+        ) from error
     except OSError as error:
         raise JournalUnwritableError(
             f"the directory {directory} cannot be made ({error.strerror}): make it "

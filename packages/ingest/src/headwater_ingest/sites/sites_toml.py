@@ -8,8 +8,8 @@
     # rate_limit = 6000               # and whatever else `fields.py` knows
 
 A site has the number of its domain, or of its former domain if it has one, so that a
-site which is renamed keeps its events; `id` gives it another one. All mistakes are
-reported at once. No message repeats a write key.
+site which is renamed keeps its events; `id` gives it another one. Mistakes are reported
+twenty at once. No message repeats a write key.
 """
 
 import os
@@ -30,6 +30,8 @@ from headwater_ingest.suggest import did_you_mean
 FIRST_DOMAIN = "example.com"
 
 _ENTRY = re.compile(r"^[ \t]*\[\[[ \t]*site[ \t]*\]\]", re.MULTILINE)
+_MOST_PROBLEMS = 20
+
 KEY_FIELDS = frozenset({"write_key", "write_keys", "key_digests"})
 
 _FIRST_FILE = """\
@@ -135,7 +137,7 @@ class _Reader:
             entries = []
         sites = [self._site(entry, number) for number, entry in enumerate(entries, 1)]
         if self._problems:
-            raise SitesFileError(self._problems)
+            raise SitesFileError(_shorten(self._problems))
         return [site for site in sites if site]
 
     def _site(self, entry: object, number: int) -> SiteRecord | None:
@@ -182,3 +184,11 @@ class _Reader:
 
     def _note(self, problem: str) -> None:
         self._problems.append(f"{self._name}: {problem}")
+
+
+def _shorten(problems: Sequence[str]) -> list[str]:
+    """Return the first problems, and how many more there are."""
+    shown = list(problems[:_MOST_PROBLEMS])
+    if more := len(problems) - len(shown):
+        shown.append(f"... and {more} more")
+    return shown

@@ -105,8 +105,9 @@ def answer_in_context(
     except BaseException:
         context.run(stack.close)
         raise
-    is_file = isinstance(body, environ.get("wsgi.file_wrapper", ()))
-    if is_file:
+    wrapper = environ.get("wsgi.file_wrapper")
+    # It may be a function, as that of uWSGI; what that returns is sent as any body.
+    if isinstance(wrapper, type) and isinstance(body, wrapper):
         # The server sends this by itself, and faster.
         context.run(stack.close)
         return body

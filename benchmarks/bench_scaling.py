@@ -1,0 +1,202 @@
+"""What an event costs as a node grows: rows in its journal, sites, processes.
+
+    python -m benchmarks.bench_scaling [--runs N] [--seconds S] [--rows N]
+
+Each row is a service of its own that takes native batches of 50 and then web events,
+with a journal that syncs to disk, and without a ClickHouse. The rows take turns. *CPU*
+is that of all processes of the service; *of first* compares it with the first row of
+its group in the same turn, and is to stay between 0.85 and 1.15.
+"""
+
+import argparse
+import asyncio
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uuid_utils
+from benchmarks.load.driver import make_rows
+from benchmarks.load.report import print_table
+from benchmarks.load.requests import (
+    SITE,
+    Site,
+    native_requests,
+    web_requests,
+    write_requests,
+    write_sites,
+)
+from benchmarks.load.target import Target, run_service
+from benchmarks.load.wrk import Feed, run_wrk
+
+from headwater_ingest.journal import Journal
+from headwater_ingest.journal.entry import Entry
+from headwater_ingest.rows import encode_rows
+
+AWAY: Final = "clickhouse://nobody:none@127.0.0.1:1/nowhere"
+ROOM: Final = 64 * 1024**3
+CONNECTIONS: Final = 32
+EVENTS: Final = 50
+WARM_S: Final = 2.0
+BATCHES_PER_S: Final = 3_000
+WEB_PER_S: Final = 12_000
+"""More than the service takes: no event may be sent to it twice."""
+SITES: Final = 10_000
+FILL_EVENTS: Final = 1_000
+FILL_TASKS: Final = 32
+RULES: Final = """\
+blocked_addresses = [{addresses}]
+blocked_countries = ["KP", "ZZ"]
+blocked_pages = ["/admin/*", "/preview", "/drafts/*", "/in/*/x", "/a", "/b", "/c"]
+allowed_hostnames = ["*.example"]
+""".format(addresses=", ".join(f'"198.51.100.{n}"' for n in range(20)))
+"""Thirty of them, none of which any request breaks."""
+
+Figures = dict[str, list[float]]
+ONE: Final = (SITE,)
+MANY: Final = tuple(Site(f"s{n}.example", f"hw_bench_{n:016}") for n in range(SITES))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A service that is measured.
+
+    Attributes:
+        name: Its row.
+        rows: In its journal at the start.
+        sites: That it has.
+        rules: Of each site.
+        workers: Processes that answer requests.
+    """
+
+    name: str
+    rows: int = 0
+    sites: Sequence[Site] = ONE
+    rules: str = ""
+    workers: int = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="most of a journal")
+    arguments = parser.parse_args()
+    groups = (
+        [Case(f"{rows:,} rows", rows) for rows in (1_000, 100_000, arguments.rows)],
+        [Case("1 site"), Case(f"{SITES:,} sites", sites=MANY, rules=RULES)],
+        [Case(f"{count} workers", workers=count) for count in (1, 2, 4)],
+    )
+    rows: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        write_loads(Path(directory), arguments.seconds + WARM_S)
+        for _ in range(arguments.runs):
+            for cases in groups:
+                measure_group(rows, cases, Path(directory), arguments.seconds)
+    print_table("scaling", rows)
+
+
+def write_loads(directory: Path, seconds: float) -> None:
+    """Writes the requests for one site and for many."""
+    batches, events = round(BATCHES_PER_S * seconds), round(WEB_PER_S * seconds)
+    for sites in (ONE, MANY):
+        native = native_requests(batches, EVENTS, sites=sites)
+        write_requests(directory / f"native-{len(sites)}", native)
+        write_requests(directory / f"web-{len(sites)}", web_requests(events, sites))
+
+
+def measure_group(
+    rows: dict[str, Figures], cases: Sequence[Case], loads: Path, seconds: float
+) -> None:
+    """Adds the figures of one turn of a group."""
+    first: dict[str, float] = {}
+    for case in cases:
+        figures = rows.setdefault(case.name, {})
+        for kind, spent in measure(figures, case, loads, seconds).items():
+            first.setdefault(kind, spent)
+            figures.setdefault(f"{kind} µs", []).append(spent)
+            figures.setdefault(f"{kind} of first", []).append(spent / first[kind])
+
+
+def measure(
+    figures: Figures, case: Case, loads: Path, seconds: float
+) -> dict[str, float]:
+    """Adds what one service takes per second, and returns its µs of CPU per event."""
+    spent: dict[str, float] = {}
+    with run_service(
+        prepare=partial(prepare, case=case),
+        clickhouse_url=AWAY,
+        journal_max_bytes=str(ROOM),
+        workers=str(case.workers),
+    ) as target:
+        for kind, events in (("native", EVENTS), ("web", 1)):
+            feed = Feed(loads / f"{kind}-{len(case.sites)}")
+            run_wrk(target.port, feed, connections=CONNECTIONS, seconds=WARM_S)
+            before = cpu_s(target)
+            load = run_wrk(target.port, feed, connections=CONNECTIONS, seconds=seconds)
+            cost = (cpu_s(target) - before) / load.requests / events * 1e6
+            figures.setdefault(f"{kind}/s", []).append(load.rate * events)
+            spent[kind] = cost
+        check(target)
+    return spent
+
+
+def cpu_s(target: Target) -> float:
+    return sum(target.cpu_s().values())
+
+
+def check(target: Target) -> None:
+    """Raises unless every event was taken."""
+    counts = target.metrics()
+    others = {
+        labels: value
+        for (name, labels), value in counts.items()
+        if name == "headwater_events_total" and value and labels != "accepted,"
+    }
+    if others:
+        raise RuntimeError(f"not all events were taken: {others}")
+
+
+def prepare(directory: Path, case: Case) -> None:
+    """Writes the sites file and fills the journal."""
+    write_sites(directory / "sites.toml", case.sites, case.rules)
+    if case.rows:
+        asyncio.run(fill(directory, case.rows))
+
+
+async def fill(directory: Path, rows: int) -> None:
+    """Puts rows into the journal of a directory."""
+    journal = Journal.open(directory, max_bytes=ROOM)
+    made = make_rows(random.Random(1), FILL_EVENTS)
+    counts = iter(range(rows // FILL_EVENTS))
+
+    async def append() -> None:
+        for _ in counts:
+            ids = [uuid_utils.uuid7().bytes for _ in range(FILL_EVENTS)]
+            await journal.append(make_entry(ids, encode_rows(made)))
+
+    try:
+        await asyncio.gather(*[append() for _ in range(FILL_TASKS)])
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
+def make_entry(ids: Sequence[bytes], rows: bytes) -> Entry:
+    """Returns an entry of its own batch. Nobody reads the ids inside its rows."""
+    return Entry(
+        site_id=1,
+        batch_id=uuid_utils.uuid7().bytes,
+        event_ids=b"".join(ids),
+        rows=rows,
+        row_count=len(ids),
+        answer=msgspec.json.encode({"accepted": len(ids)}),
+        ids_digest=b"",
+    )
+
+
+if __name__ == "__main__":
+    main()
