@@ -25,6 +25,10 @@ IP_CLASS_HEADER: Final = "x-plausible-ip-type"
 
 _SINGLE: Final = ("x-plausible-ip", "cf-connecting-ip")
 _LISTS: Final = ("b-forwarded-for", "x-forwarded-for")
+_FORWARDED: Final = "forwarded"
+CLIENT_HEADERS: Final = (*_SINGLE, *_LISTS, _FORWARDED, IP_CLASS_HEADER)
+"""All that `read_client` looks at."""
+
 _FORWARDED_FOR: Final = re.compile(r"(?:^|[;,\s])for=([^;,]*)", re.IGNORECASE)
 
 
@@ -74,7 +78,7 @@ def _named_client(headers: Mapping[str, str]) -> str:
     for name in _LISTS:
         if text := headers.get(name, "").partition(",")[0].strip():
             return text
-    if (forwarded := headers.get("forwarded")) and (
+    if (forwarded := headers.get(_FORWARDED)) and (
         match := _FORWARDED_FOR.search(forwarded)
     ):
         return match[1].strip().strip('"')

@@ -7,7 +7,7 @@ than a user agent.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from headwater_ingest.enrich.agent_rules import Found, cut_version, join_version
 
@@ -82,6 +82,18 @@ _ANDROID_WITHOUT_MINOR: Final = 10
 """Since this one Android's user agent has no second part."""
 
 
+_LIMITS: Final = {
+    "sec-ch-ua": 256,
+    "sec-ch-ua-full-version-list": 256,
+    "sec-ch-ua-platform": 32,
+    "sec-ch-ua-platform-version": 32,
+    "sec-ch-ua-mobile": 32,
+    "sec-ch-ua-model": 64,
+}
+HINT_HEADERS: Final = tuple(_LIMITS)
+"""The headers, in the order of the fields of `ClientHints`."""
+
+
 class ClientHints(NamedTuple):
     """The hints of one request, as the headers have them; empty where absent."""
 
@@ -93,20 +105,14 @@ class ClientHints(NamedTuple):
     model: str = ""
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> Self:
+    def from_headers(cls, headers: Mapping[str, str]) -> "ClientHints":
         """Returns the hints among `headers`, whose names are in lower case.
 
         Only so many characters of each are looked at; real ones have fewer.
         """
-        get = headers.get
-        return cls(
-            get("sec-ch-ua", "")[:256],
-            get("sec-ch-ua-full-version-list", "")[:256],
-            get("sec-ch-ua-platform", "")[:32],
-            get("sec-ch-ua-platform-version", "")[:32],
-            get("sec-ch-ua-mobile", "")[:32],
-            get("sec-ch-ua-model", "")[:64],
-        )
+        if _LIMITS.keys().isdisjoint(headers):
+            return NO_HINTS
+        return cls(*(headers.get(name, "")[:most] for name, most in _LIMITS.items()))
 
     @property
     def is_headless(self) -> bool:

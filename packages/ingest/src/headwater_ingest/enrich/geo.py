@@ -8,7 +8,7 @@ registries' own records, which come in a package.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -66,11 +66,11 @@ class RegistryCountries:
         return self._cached(ip)
 
     def _locate(self, ip: str) -> Place:
-        address = read_address(ip)
-        if address is None:
-            return NOWHERE
-        country = iptocc.country_code(str(address) if ":" in ip else ip)
-        return Place(country, "", "", 0) if country else NOWHERE
+        if ":" in ip:
+            ip = str(read_address(ip) or "")
+        # Of text that is no address it knows no country, but it wants Unicode.
+        country = iptocc.country_code(ip) if ip.isascii() else None
+        return _in_country(country) if country else NOWHERE
 
 
 class GeoDatabase:
@@ -103,6 +103,11 @@ def locate_client(client: Client, locator: Locator) -> Place:
     if client.ip_class == IpClass.ANONYMOUS_VPN:
         return ANONYMOUS
     return locator.locate(client.ip)
+
+
+@cache
+def _in_country(code: str) -> Place:
+    return Place(code, "", "", 0)
 
 
 def _read_place(record: Mapping[str, Any]) -> Place:
