@@ -67,7 +67,8 @@ class Attributor:
             url: The page; empty if unknown.
             referrer: As the browser sent it; empty if there is none.
         """
-        origin, query = _cut(url[:MAX_URL_CHARS])
+        rest, _, query = url[:MAX_URL_CHARS].partition("#")[0].partition("?")
+        origin = _cut_path(rest) if referrer else ""
         if len(origin) + len(query) + len(referrer) <= _MAX_CACHED_CHARS:
             return self._cached(origin, query, referrer)
         return self._uncached(origin, query, referrer)
@@ -116,7 +117,6 @@ class Attributor:
         return find_channel(visit, self._table).value
 
 
-def _cut(url: str) -> tuple[str, str]:
-    """Returns a URL up to its path, which begins at the third slash, and its query."""
-    rest, _, query = url.partition("#")[0].partition("?")
-    return "/".join(rest.split("/", 3)[:3]), query
+def _cut_path(url: str) -> str:
+    """Returns a URL up to its path, which begins at the third slash."""
+    return "/".join(url.split("/", 3)[:3])

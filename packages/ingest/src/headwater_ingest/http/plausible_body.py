@@ -19,6 +19,7 @@ MAX_PLAIN_BYTES: Final = 1_000_000
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
+_KINDS: Final = frozenset({"text/plain", _JSON, _FORM})
 _MULTIPART: Final = "multipart/"
 _MAX_FIELDS: Final = 1000
 """A form with more is refused, or cut if it comes in parts."""
@@ -37,6 +38,8 @@ class MalformedJsonError(UnreadableBodyError):
 
 def kind_of(content_type: str) -> str:
     """Returns a content type without its parameters."""
+    if content_type in _KINDS:
+        return content_type
     return content_type.partition(";")[0].strip().lower()
 
 
