@@ -21,7 +21,7 @@ COLUMNS = st.fixed_dictionaries(
     optional={
         "pathname": st.text(max_size=3),
         "props": st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
-        "interactive": st.just(False),
+        "interactive": st.sampled_from([False]),
         "revenue_source_amount": st.decimals(0, 9, places=2),
         "country_code": st.sampled_from(["GB", "FR"]),
     },
