@@ -82,16 +82,17 @@ _ANDROID_WITHOUT_MINOR: Final = 10
 """Since this one Android's user agent has no second part."""
 
 
-_LIMITS: Final = {
-    "sec-ch-ua": 256,
-    "sec-ch-ua-full-version-list": 256,
-    "sec-ch-ua-platform": 32,
-    "sec-ch-ua-platform-version": 32,
-    "sec-ch-ua-mobile": 32,
-    "sec-ch-ua-model": 64,
-}
-HINT_HEADERS: Final = tuple(_LIMITS)
-"""The headers, in the order of the fields of `ClientHints`."""
+HINT_HEADERS: Final = frozenset(
+    {
+        "sec-ch-ua",
+        "sec-ch-ua-full-version-list",
+        "sec-ch-ua-platform",
+        "sec-ch-ua-platform-version",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-model",
+    }
+)
+"""The headers."""
 
 
 class ClientHints(NamedTuple):
@@ -110,9 +111,17 @@ class ClientHints(NamedTuple):
 
         Only so many characters of each are looked at; real ones have fewer.
         """
-        if _LIMITS.keys().isdisjoint(headers):
+        if HINT_HEADERS.isdisjoint(headers):
             return NO_HINTS
-        return cls(*(headers.get(name, "")[:most] for name, most in _LIMITS.items()))
+        get = headers.get
+        return cls(
+            get("sec-ch-ua", "")[:256],
+            get("sec-ch-ua-full-version-list", "")[:256],
+            get("sec-ch-ua-platform", "")[:32],
+            get("sec-ch-ua-platform-version", "")[:32],
+            get("sec-ch-ua-mobile", "")[:32],
+            get("sec-ch-ua-model", "")[:64],
+        )
 
     @property
     def is_headless(self) -> bool:

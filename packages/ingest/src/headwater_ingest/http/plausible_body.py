@@ -19,7 +19,8 @@ MAX_PLAIN_BYTES: Final = 1_000_000
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
-_KINDS: Final = frozenset({"text/plain", _JSON, _FORM})
+_PLAIN: Final = "text/plain"
+_KINDS: Final = frozenset({_PLAIN, _JSON, _FORM})
 _MULTIPART: Final = "multipart/"
 _MAX_FIELDS: Final = 1000
 """A form with more is refused, or cut if it comes in parts."""
@@ -56,6 +57,8 @@ def is_form(content_type: str) -> bool:
 
 def max_bytes(kind: str) -> int:
     """Returns how many bytes a body of this kind may have."""
+    if kind == _PLAIN:  # what the tracker says
+        return MAX_PLAIN_BYTES
     return MAX_PARSED_BYTES if is_parsed(kind) else MAX_PLAIN_BYTES
 
 
