@@ -5,11 +5,15 @@ the service has. CPU is that of this process, so without Redis's own; latency is
 time of one event, the wait for those beside it included. Redis is a real one on a
 socket of this machine: the Debian package `redis-server` must be installed.
 
+An open session in memory must not take more than 300 bytes: that is what this process
+grows by from 1,000 sessions to a million. It needs Linux.
+
     python -m benchmarks.bench_sessions [--runs N]
 """
 
 import argparse
 import asyncio
+import resource
 import subprocess
 import sys
 import tempfile
@@ -30,6 +34,9 @@ from headwater_ingest.visitors.redis_store import RedisSessionStore
 from headwater_ingest.visitors.sessions import Facts, Visit
 
 EVENTS = 5_000
+FEW_SESSIONS = 1_000
+MANY_SESSIONS = 1_000_000
+MUST_BYTES = 300
 VISITORS = 1_000
 TOGETHER = 50
 NOON_S = 1_750_000_000
@@ -148,6 +155,28 @@ async def measure_all(url: str, runs: int) -> None:
                 print(f"{label:22}" + "".join(map(cell, zip(*costs, strict=True))))
 
 
+async def measure_growth() -> float:
+    """Returns the bytes that an open session takes, of a million."""
+    store = MemorySessionStore(clock_s=lambda: 0.0, max_sessions=4 * MANY_SESSIONS)
+
+    async def begin(numbers: range) -> int:
+        for number in numbers:
+            user_id = hash(str(number)) & 2**64 - 1
+            facts = {**FACTS, "country_code": f"{number % 200}"}
+            visit = Visit(1, user_id, None, NOON_S, False, facts.copy)  # noqa: FBT003
+            await store.register(visit)
+        return read_rss()
+
+    before = await begin(range(FEW_SESSIONS))
+    after = await begin(range(FEW_SESSIONS, MANY_SESSIONS))
+    return (after - before) / (MANY_SESSIONS - FEW_SESSIONS)
+
+
+def read_rss() -> int:
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
 def cell(values: tuple[float, ...]) -> str:
     return f"{median(values):.1f} ({min(values):.1f}-{max(values):.1f})".ljust(24)
 
@@ -156,6 +185,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
+    size = asyncio.run(measure_growth())
+    print(f"an open session takes {size:.0f} bytes, at most {MUST_BYTES}")
     with run_redis() as url:
         uvloop.run(measure_all(url, runs))
 

@@ -1,4 +1,4 @@
-"""What an event of `/api/event` costs in the pipeline, step by step, everything warm.
+"""What an event of `/api/event` costs in the pipeline: step by step, and in a stream.
 
 Measured is what lies between HTTP and the journal: the fields of the body, the client,
 the steps, the session, and the row as the journal takes it. The journal is a fake that
@@ -6,10 +6,17 @@ takes everything at once. Each part is timed in a loop of its own over all reque
 whole in one loop: there, what a request needs has to be fetched from farther away, so
 the whole takes longer than the sum of its parts. It has to stay below 45 µs.
 
-    .venv/bin/python -m benchmarks.bench_web [--runs N] [--city FILE] [--asn FILE]
+The steps see few visitors and pages, so that everything is warm. The stream is that of
+`bench_sustained`: 20,000 visitors begin their sessions and go on, pages and addresses
+fall out of the caches. It goes through the endpoint itself, 32 requests at a time; its
+floor is an endpoint that decodes the body. Two thirds of it are measured.
+
+    .venv/bin/python -m benchmarks.bench_web [--runs N] [--streams N] [--city FILE]
+        [--asn FILE]
 """
 
 import argparse
+import asyncio
 import gc
 import random
 import time
@@ -20,18 +27,25 @@ from time import process_time
 from typing import Any, TypeVar
 
 import msgspec
+import uvloop
+from benchmarks.load.floor import Floor
+from benchmarks.load.requests import DOMAIN, web_requests
+from starlette.types import ASGIApp, Message, Scope
 
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.enrich.address import read_client
 from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
+from headwater_ingest.http.event_trace import KeyholderTracer
 from headwater_ingest.http.journal_buffer import JournalBuffer
+from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.plausible_body import read_object
 from headwater_ingest.http.plausible_fields import read_fields
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Committed, Entry, Receipt
+from headwater_ingest.pipeline.web.columns import gather_rows
 from headwater_ingest.pipeline.web.event import WebEvent
-from headwater_ingest.pipeline.web.pipeline import WebPipeline, make_row
+from headwater_ingest.pipeline.web.pipeline import Buffer, WebPipeline, make_row
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.rows import Row
@@ -40,11 +54,16 @@ from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.sites.shields import Shields
+from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.salts import Salts
 from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_schema.outcomes import Reason
 
 REQUESTS = 5_000
+STREAM = 60_000
+TOGETHER = 32
+GATHERED = 16
 VISITORS = 1_000
 PAGES = 500
 MUST_US = 45.0
@@ -77,27 +96,46 @@ class ForgetfulJournal:
         """Counts nothing."""
 
 
+class Gatherer:
+    """Makes an entry of every few rows, as the buffer does under load."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+
+    async def append(self, rows: Sequence[Row]) -> None:
+        """Is done at once."""
+        self._rows += rows
+        if len(self._rows) == GATHERED:
+            gather_rows(self._rows)
+            self._rows.clear()
+
+    def count_dropped(self, site_id: int, reason: Reason) -> None:
+        """Counts nothing."""
+
+
 class Node:
     """All that lies between HTTP and the journal, as `serve` puts it together."""
 
     def __init__(self, settings: Settings) -> None:
         self._trusted = NetworkSet.parse(settings.trusted_proxies)
         gate = Gatekeeper()
+        self.sites = make_sites()
         steps = WebSteps(
-            DataFiles(settings).enrichment,
-            sites=make_sites(),
-            gate=gate,
-            salts=Salts(),
+            DataFiles(settings).enrichment, sites=self.sites, gate=gate, salts=Salts()
         )
         self.steps = steps.ordered()
         self.sessions = MemorySessionStore(
             clock_s=time.monotonic, max_sessions=settings.max_sessions
         )
-        self.buffer = JournalBuffer(ForgetfulJournal(), gate)
-        self.pipeline = WebPipeline(
+        self.journal = JournalBuffer(ForgetfulJournal(), gate)
+        self.pipeline = self.make_pipeline(Gatherer())
+
+    def make_pipeline(self, buffer: Buffer) -> WebPipeline:
+        """Returns all steps, and where they lead to."""
+        return WebPipeline(
             self.steps,
             sessions=self.sessions,
-            buffer=self.buffer,
+            buffer=buffer,
             observe=lambda _step, _seconds: None,
         )
 
@@ -127,14 +165,32 @@ class Node:
             raise TypeError(session)
         return session
 
-    def append(self, row: Row) -> None:
-        """Hands the row to the journal."""
-        run_at_once(self.buffer.append([row]))
-
     async def take(self, sent: Sent) -> None:
         """Does all of it."""
         request = self.make_request(sent, self.read_fields(sent))
         await self.pipeline.build_and_buffer(request)
+
+    def make_endpoint(self) -> EventEndpoint:
+        """Returns what `serve` has for the route."""
+        return EventEndpoint(
+            self.make_pipeline(self.journal),
+            trusted=self._trusted,
+            door=OpenDoor(),
+            metrics=Metrics("0"),
+            tracer=KeyholderTracer(
+                self.steps,
+                sites=self.sites,
+                sessions=self.sessions,
+                buffer=self.journal,
+            ),
+            sites=self.sites,
+        )
+
+
+class OpenDoor:
+    """Lets everybody in."""
+
+    refusing = False
 
 
 def make_sites() -> SiteRegistry:
@@ -153,7 +209,7 @@ def make_sites() -> SiteRegistry:
         revenue_goals={"Purchase": "EUR"},
         rate_limit=1_000_000_000,
     )
-    sites.replace([site])
+    sites.replace([site, Site(2, DOMAIN, frozenset())])
     return sites
 
 
@@ -219,6 +275,57 @@ def time_whole(node: Node, sent: Sequence[Sent]) -> float:
     return (process_time() - started) / len(sent) * 1e6
 
 
+async def ask(app: ASGIApp, scope: Scope, body: bytes) -> None:
+    """Sends a request to an application that must take it."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message.get("status", 200) >= 300:
+            raise ValueError(message)
+
+    await app(scope, receive, send)
+
+
+async def time_stream(app: ASGIApp) -> float:
+    """Returns µs of CPU per request of the last two thirds of the stream."""
+    sent = [split_request(each) for each in web_requests(STREAM)]
+    started = 0.0
+    for first in range(0, STREAM, TOGETHER):
+        if first <= STREAM // 3:
+            started = process_time()
+            begun_at = first
+        together = sent[first : first + TOGETHER]
+        await asyncio.gather(*(ask(app, *each) for each in together))
+    return (process_time() - started) / (STREAM - begun_at) * 1e6
+
+
+def split_request(request: bytes) -> tuple[Scope, bytes]:
+    """Returns a request as an application sees it."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = (line.partition(b": ") for line in head.split(b"\r\n")[1:])
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/event",
+        "query_string": b"",
+        "client": ("127.0.0.1", 40_000),
+        "headers": [(name.lower(), value) for name, _, value in lines],
+    }
+    return scope, body
+
+
+def time_streams(settings: Settings, runs: int) -> dict[str, list[float]]:
+    """Returns the figures of floor and endpoint, which take turns."""
+    times: dict[str, list[float]] = {"floor": [], "endpoint": []}
+    for _ in range(runs):
+        node = Node(settings)
+        times["floor"].append(uvloop.run(time_stream(Floor("web"))))
+        times["endpoint"].append(uvloop.run(time_stream(node.make_endpoint())))
+    return times
+
+
 def time_parts(node: Node, sent: Sequence[Sent]) -> dict[str, float]:
     """Returns µs of CPU per request of each part."""
     times: dict[str, float] = {}
@@ -236,7 +343,8 @@ def time_parts(node: Node, sent: Sequence[Sent]) -> dict[str, float]:
         measure(name, step, events)
     sessions = measure("register_session", node.register, events)
     rows = measure("make row", make_row, events, sessions)
-    measure("append to journal", node.append, rows)
+    parts = [rows[first : first + GATHERED] for first in range(0, len(rows), GATHERED)]
+    measure("gather rows", gather_rows, parts)
     return times
 
 
@@ -247,10 +355,12 @@ def cell(values: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--streams", type=int, default=3, help="runs of the stream")
     parser.add_argument("--city", type=Path, help="a city database (.mmdb)")
     parser.add_argument("--asn", type=Path, help="a database of networks (.mmdb)")
     arguments = parser.parse_args()
-    node = Node(Settings(geoip_city_file=arguments.city, geoip_asn_file=arguments.asn))
+    settings = Settings(geoip_city_file=arguments.city, geoip_asn_file=arguments.asn)
+    node = Node(settings)
     sent = make_sent(random.Random(1))
     time_whole(node, sent)
     gc.collect()
@@ -264,6 +374,8 @@ def main() -> None:
         print(f"{name:28}{cell([each[name] for each in parts])}")
     print(f"{'sum of the parts':28}{cell([sum(each.values()) for each in parts])}")
     print(f"{'the whole':28}{cell(wholes)}, to stay below {MUST_US:.0f}")
+    for name, times in time_streams(settings, arguments.streams).items():
+        print(f"{'the stream, ' + name:28}{cell(times)}")
 
 
 if __name__ == "__main__":

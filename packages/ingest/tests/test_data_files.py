@@ -158,4 +158,7 @@ def test_every_cache_tells_how_it_does(named: Settings) -> None:
 
 
 def test_caches_that_there_are_not_are_left_out() -> None:
-    assert DataFiles(Settings()).caches().keys() == {*CACHES} - {"data_centre"}
+    assert DataFiles(Settings()).caches().keys() == {*CACHES} - {
+        "data_centre",
+        "place",
+    }

@@ -115,12 +115,13 @@ class DataFiles:
             "attribution": tables.attributor.cache_info(),
             "device": self._devices.cache_info(),
             "page": page_cache_info(),
-            "place": self._locator.value.cache_info(),
             "root_domain": root_domain_cache_info(),
             "spam": tables.spam.cache_info(),
         }
         if isinstance(tables.data_centres, HostingNetworks):
             caches["data_centre"] = tables.data_centres.cache_info()
+        if isinstance(self._locator.value, GeoDatabase):
+            caches["place"] = self._locator.value.cache_info()
         return caches
 
     def refresh(self) -> None:

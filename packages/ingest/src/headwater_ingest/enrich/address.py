@@ -14,6 +14,7 @@ The text is taken as it stands, less a port and brackets: it need not be an addr
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from headwater_ingest.enrich.networks import NetworkSet, read_address
@@ -25,6 +26,10 @@ IP_CLASS_HEADER: Final = "x-plausible-ip-type"
 
 _SINGLE: Final = ("x-plausible-ip", "cf-connecting-ip")
 _LISTS: Final = ("b-forwarded-for", "x-forwarded-for")
+_FORWARDED: Final = "forwarded"
+CLIENT_HEADERS: Final = (*_SINGLE, *_LISTS, _FORWARDED, IP_CLASS_HEADER)
+"""All that `read_client` looks at."""
+
 _FORWARDED_FOR: Final = re.compile(r"(?:^|[;,\s])for=([^;,]*)", re.IGNORECASE)
 
 
@@ -60,21 +65,29 @@ def read_client(
             which only a process of this machine can open.
         trusted: The proxies whose headers are believed.
     """
-    address = read_address(peer)
-    if peer and (address is None or address not in trusted):
-        return Client(str(address or peer), "")
+    text, is_trusted = _read_peer(peer, trusted)
+    if not is_trusted:
+        return Client(text, "")
     named = _cut_port(_named_client(headers)[:MAX_ADDRESS_CHARS])
-    return Client(named or str(address or peer), headers.get(IP_CLASS_HEADER, ""))
+    return Client(named or text, headers.get(IP_CLASS_HEADER, ""))
+
+
+@lru_cache(maxsize=1024)
+def _read_peer(peer: str, trusted: NetworkSet) -> tuple[str, bool]:
+    """Returns the address of a peer as text, and whether its headers are believed."""
+    address = read_address(peer)
+    is_trusted = not peer or (address is not None and address in trusted)
+    return str(address or peer), is_trusted
 
 
 def _named_client(headers: Mapping[str, str]) -> str:
     for name in _SINGLE:
-        if text := headers.get(name, "").strip():
+        if (text := headers.get(name)) and (text := text.strip()):
             return text
     for name in _LISTS:
-        if text := headers.get(name, "").partition(",")[0].strip():
+        if (text := headers.get(name)) and (text := text.partition(",")[0].strip()):
             return text
-    if (forwarded := headers.get("forwarded")) and (
+    if (forwarded := headers.get(_FORWARDED)) and (
         match := _FORWARDED_FOR.search(forwarded)
     ):
         return match[1].strip().strip('"')
@@ -86,6 +99,8 @@ def _cut_port(text: str) -> str:
 
     What follows the last colon of a bare IPv6 address is no port.
     """
+    if ":" not in text and "[" not in text and "]" not in text:
+        return text
     host, colon, port = text.rpartition(":")
     if colon and _is_digits(port) and _may_have_port(host):
         text = host

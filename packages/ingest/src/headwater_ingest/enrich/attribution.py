@@ -8,7 +8,7 @@ from headwater_ingest.enrich.channels import Visit, find_channel
 from headwater_ingest.enrich.referrer import read_referrer
 from headwater_ingest.enrich.sources import SourceTable
 from headwater_ingest.enrich.tags import NO_TAGS, read_tags
-from headwater_ingest.enrich.url import read_query, split_url
+from headwater_ingest.enrich.url import MAX_URL_CHARS, read_query, split_url
 
 _MAX_CACHED_CHARS: Final = 512
 """Longer URLs and referrers are read each time, so that the caches stay small."""
@@ -40,8 +40,8 @@ class Attribution(NamedTuple):
 class Attributor:
     """Attributes visits by one table of sources. Its caches hold what it said last.
 
-    Each holds at most 4096 entries, of URLs and referrers of at most 512 characters
-    together: some 10 MB when all of them are long.
+    They are asked for what decides: the path of a page does not. Each holds at most
+    4096 entries of at most 512 characters: some 10 MB when all of them are long.
     """
 
     def __init__(self, table: SourceTable) -> None:
@@ -67,23 +67,25 @@ class Attributor:
             url: The page; empty if unknown.
             referrer: As the browser sent it; empty if there is none.
         """
-        if len(url) + len(referrer) <= _MAX_CACHED_CHARS:
-            return self._cached(url, referrer)
-        return self._uncached(url, referrer)
+        rest, _, query = url[:MAX_URL_CHARS].partition("#")[0].partition("?")
+        origin = _cut_path(rest) if referrer else ""
+        if len(origin) + len(query) + len(referrer) <= _MAX_CACHED_CHARS:
+            return self._cached(origin, query, referrer)
+        return self._uncached(origin, query, referrer)
 
     def _attribute(
         self,
-        url: str,
+        origin: str,
+        query: str,
         referrer: str,
         *,
         read_referrer: _ReadReferrer,
         find_channel: _FindChannel,
     ) -> Attribution:
-        parts = split_url(url)
-        tags = read_tags(read_query(parts.query)) if parts.query else NO_TAGS
+        tags = read_tags(read_query(query)) if query else NO_TAGS
         text, source = ("", "")
         if referrer:
-            text, source = read_referrer(referrer, parts.hostname)
+            text, source = read_referrer(referrer, split_url(origin).hostname)
         if tags.source:
             source = self._table.name_of(tags.source)
         click = tags.click_id_param
@@ -113,3 +115,8 @@ class Attributor:
 
     def _find_channel(self, visit: Visit) -> str:
         return find_channel(visit, self._table).value
+
+
+def _cut_path(url: str) -> str:
+    """Returns a URL up to its path, which begins at the third slash."""
+    return "/".join(url.split("/", 3)[:3])

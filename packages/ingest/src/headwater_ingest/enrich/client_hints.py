@@ -7,7 +7,7 @@ than a user agent.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from headwater_ingest.enrich.agent_rules import Found, cut_version, join_version
 
@@ -82,6 +82,19 @@ _ANDROID_WITHOUT_MINOR: Final = 10
 """Since this one Android's user agent has no second part."""
 
 
+HINT_HEADERS: Final = frozenset(
+    {
+        "sec-ch-ua",
+        "sec-ch-ua-full-version-list",
+        "sec-ch-ua-platform",
+        "sec-ch-ua-platform-version",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-model",
+    }
+)
+"""The headers."""
+
+
 class ClientHints(NamedTuple):
     """The hints of one request, as the headers have them; empty where absent."""
 
@@ -93,11 +106,13 @@ class ClientHints(NamedTuple):
     model: str = ""
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> Self:
+    def from_headers(cls, headers: Mapping[str, str]) -> "ClientHints":
         """Returns the hints among `headers`, whose names are in lower case.
 
         Only so many characters of each are looked at; real ones have fewer.
         """
+        if HINT_HEADERS.isdisjoint(headers):
+            return NO_HINTS
         get = headers.get
         return cls(
             get("sec-ch-ua", "")[:256],

@@ -8,7 +8,7 @@ registries' own records, which come in a package.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -39,6 +39,7 @@ class Place(NamedTuple):
 
 
 NOWHERE: Final = Place("", "", "", 0)
+_ANONYMOUS_VPN: Final = IpClass.ANONYMOUS_VPN
 ANONYMOUS: Final = Place("A1", "", "", 0)
 """The place of an anonymising VPN, whose addresses say nothing of its users."""
 
@@ -54,23 +55,16 @@ class Locator(Protocol):
 class RegistryCountries:
     """Tells countries by the records of the regional internet registries.
 
-    Its cache holds what it said last, in memory only.
+    It has no cache: that would cost more than it saves.
     """
-
-    def __init__(self) -> None:
-        self._cached = lru_cache(maxsize=4096)(self._locate)
-        self.cache_info = self._cached.cache_info
 
     def locate(self, ip: str) -> Place:
         """Returns the country of an address."""
-        return self._cached(ip)
-
-    def _locate(self, ip: str) -> Place:
-        address = read_address(ip)
-        if address is None:
-            return NOWHERE
-        country = iptocc.country_code(str(address) if ":" in ip else ip)
-        return Place(country, "", "", 0) if country else NOWHERE
+        if ":" in ip:
+            ip = str(read_address(ip) or "")
+        # Of text that is no address it knows no country, but it wants Unicode.
+        country = iptocc.country_code(ip) if ip.isascii() else None
+        return _in_country(country) if country else NOWHERE
 
 
 class GeoDatabase:
@@ -100,9 +94,14 @@ class GeoDatabase:
 
 def locate_client(client: Client, locator: Locator) -> Place:
     """Returns where a client is, as far as its address can tell."""
-    if client.ip_class == IpClass.ANONYMOUS_VPN:
+    if client.ip_class == _ANONYMOUS_VPN:
         return ANONYMOUS
     return locator.locate(client.ip)
+
+
+@cache
+def _in_country(code: str) -> Place:
+    return Place(code, "", "", 0)
 
 
 def _read_place(record: Mapping[str, Any]) -> Place:

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from headwater_ingest.enrich.address import read_client
-from headwater_ingest.enrich.client_hints import ClientHints
+from headwater_ingest.enrich.address import CLIENT_HEADERS, read_client
+from headwater_ingest.enrich.client_hints import HINT_HEADERS, ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.errors import JournalClosedError, JournalError
 from headwater_ingest.http.body import read_body
@@ -52,6 +52,13 @@ _PREFLIGHT: Final[_Pairs] = (
 )
 _CLOSE: Final = (b"connection", b"close")
 _ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json"})
+_READ_HEADERS: Final = {
+    name.encode(): name
+    for name in ("accept", "content-type", "user-agent", *CLIENT_HEADERS, *HINT_HEADERS)
+}
+
+
+_PLAIN_ACCEPTS: Final = ("", "*/*")
 
 
 class _Answer(NamedTuple):
@@ -157,16 +164,13 @@ class EventEndpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
         # Of a header that comes twice the first one counts.
         raw = dict(reversed(scope["headers"]))
-        headers = {
-            name.decode("latin-1"): value.decode("utf-8", "replace")
-            for name, value in raw.items()
-        }
         method = scope["method"]
         if method == "OPTIONS":
-            is_preflight = "access-control-request-method" in headers
+            is_preflight = b"access-control-request-method" in raw
             return _PREFLIGHT_ANSWER if is_preflight else _NO_OPTIONS
         if method != "POST":
             return _NO_ROUTE
+        headers = _read_headers(raw)
         if not _accepts_json(headers.get("accept", "")):
             return await _refuse_client(receive, raw, headers)
         if self._door.refusing:
@@ -228,6 +232,15 @@ class EventEndpoint:
             self._metrics.count_truncated_props(request.fields.truncated_props)
         for each in result.dropped:
             self._metrics.count_events(Outcome.DROPPED, 1, each.reason)
+
+
+def _read_headers(raw: Mapping[bytes, bytes]) -> _Headers:
+    """Returns the headers that somebody reads, as text."""
+    return {
+        name: value.decode("utf-8", "replace")
+        for sent, value in raw.items()
+        if (name := _READ_HEADERS.get(sent)) is not None
+    }
 
 
 async def _settle(work: Awaitable[_T]) -> _T:
@@ -298,7 +311,7 @@ def _read_fields(sent: Mapping[str, Any]) -> WebFields:
 
 def _accepts_json(accept: str) -> bool:
     """Whether an Accept header admits JSON, as nearly all do."""
-    return not accept or any(
+    return accept in _PLAIN_ACCEPTS or any(
         part.partition(";")[0].strip().lower() in _ACCEPTED
         for part in accept.split(",")
     )

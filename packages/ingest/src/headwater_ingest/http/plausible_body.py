@@ -19,6 +19,8 @@ MAX_PLAIN_BYTES: Final = 1_000_000
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
+_PLAIN: Final = "text/plain"
+_KINDS: Final = frozenset({_PLAIN, _JSON, _FORM})
 _MULTIPART: Final = "multipart/"
 _MAX_FIELDS: Final = 1000
 """A form with more is refused, or cut if it comes in parts."""
@@ -37,6 +39,8 @@ class MalformedJsonError(UnreadableBodyError):
 
 def kind_of(content_type: str) -> str:
     """Returns a content type without its parameters."""
+    if content_type in _KINDS:
+        return content_type
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -53,6 +57,8 @@ def is_form(content_type: str) -> bool:
 
 def max_bytes(kind: str) -> int:
     """Returns how many bytes a body of this kind may have."""
+    if kind == _PLAIN:  # what the tracker says
+        return MAX_PLAIN_BYTES
     return MAX_PARSED_BYTES if is_parsed(kind) else MAX_PLAIN_BYTES
 
 

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from headwater_ingest.errors import AddressUnavailableError
+from headwater_ingest.http.joined_writes import JoiningProtocol
 
 _BACKLOG = 2048
 # Longer than the flush interval of any client, so that its connection stays open.
@@ -53,7 +54,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=JoiningProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -55,7 +55,7 @@ COMMIT_SECONDS = Definition(
 COMMIT_BATCHES = Definition(
     "headwater_journal_commit_batches",
     "histogram",
-    "Batches that shared one group commit.",
+    "Batches that shared one group commit; web events that came together are one.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
 LOOP_LAG = Definition(

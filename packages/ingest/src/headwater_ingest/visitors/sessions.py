@@ -40,8 +40,11 @@ class Visit(msgspec.Struct, frozen=True):
     make_facts: Callable[[], Facts]
 
 
-class Session(msgspec.Struct):
+class Session(msgspec.Struct, gc=False):
     """An open session.
+
+    The collector passes it over, and so a table of a million of them: a session refers
+    to nothing that refers to it.
 
     Attributes:
         id: Random UInt64.

@@ -22,6 +22,9 @@ VERIFICATION_AGENT: Final = (
     "Plausible Verification Agent - if abused, contact support@plausible.io"
 )
 
+_DATA_CENTRE: Final = IpClass.DATA_CENTRE
+_THREAT: Final = IpClass.THREAT
+
 
 class Sites(Protocol):
     """Where a site is found by its name."""
@@ -107,7 +110,7 @@ class WebSteps:
     def drop_data_centre_ip(self, event: WebEvent) -> Reason | None:
         """Drops what comes from a data centre, where programs are."""
         client = event.request.client
-        if client.ip_class == IpClass.DATA_CENTRE:
+        if client.ip_class == _DATA_CENTRE:
             return Reason.DC_IP
         return (
             Reason.DC_IP if self._enrichment.data_centres.contain(client.ip) else None
@@ -115,7 +118,7 @@ class WebSteps:
 
     def drop_threat_ip(self, event: WebEvent) -> Reason | None:
         """Drops what comes from an address known for attacks."""
-        is_threat = event.request.client.ip_class == IpClass.THREAT
+        is_threat = event.request.client.ip_class == _THREAT
         return Reason.THREAT_IP if is_threat else None
 
     def drop_shield_hostname(self, event: WebEvent) -> Reason | None:

@@ -1,0 +1,183 @@
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from headwater_ingest.errors import JournalShareError
+from headwater_ingest.http.journal_buffer import MOST_WAITING_ROWS, JournalBuffer
+from headwater_ingest.journal.counts import Count
+from headwater_ingest.journal.entry import Committed, Entry, Receipt, split_ids
+from headwater_ingest.rows import Row, decode_rows
+
+REFUSED_SITE = 9
+
+
+class SlowJournal:
+    """Has an entry on disk when it is told to; refuses those of one site."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.disk = asyncio.Event()
+
+    async def append(self, entry: Entry, /) -> Receipt:
+        self.entries.append(entry)
+        await self.disk.wait()
+        if entry.site_id == REFUSED_SITE:
+            raise JournalShareError("the share of this site is used up")
+        return Committed()
+
+    def count(self, count: Count, /) -> None: ...
+
+    @property
+    def row_counts(self) -> list[int]:
+        return [entry.row_count for entry in self.entries]
+
+
+class Quota:
+    def __init__(self) -> None:
+        self.accepted: Counter[int] = Counter()
+
+    def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
+        self.accepted[site_id] += events
+
+
+class Edge:
+    """A buffer before a journal, and requests that wait for it."""
+
+    def __init__(self) -> None:
+        self.journal = SlowJournal()
+        self.quota = Quota()
+        self.buffer = JournalBuffer(self.journal, self.quota)
+
+    def send(self, *site_ids: int) -> asyncio.Task[None]:
+        """Begins a request with a row for each of these sites."""
+        return asyncio.create_task(
+            self.buffer.append([make_row(each) for each in site_ids])
+        )
+
+
+def make_row(site_id: int) -> Row:
+    return Row(uuid_utils.uuid7().bytes, {"site_id": site_id, "received_at": 1})
+
+
+def on_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    return lambda: asyncio.run(test())
+
+
+async def turn_loop() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@on_loop
+async def test_a_lone_row_does_not_wait_for_others() -> None:
+    edge = Edge()
+    request = edge.send(7)
+    await turn_loop()
+    assert edge.journal.row_counts == [1]
+    edge.journal.disk.set()
+    await request
+
+
+@on_loop
+async def test_rows_that_come_during_a_commit_go_together_after_it() -> None:
+    edge = Edge()
+    requests = [edge.send(7)]
+    await turn_loop()
+    requests += [edge.send(7) for _ in range(5)]
+    await turn_loop()
+    assert edge.journal.row_counts == [1]
+    edge.journal.disk.set()
+    await asyncio.gather(*requests)
+    assert edge.journal.row_counts == [1, 5]
+
+
+@on_loop
+async def test_no_request_is_answered_before_its_row_is_on_disk() -> None:
+    edge = Edge()
+    requests = [edge.send(7), edge.send(7)]
+    await turn_loop()
+    assert edge.journal.row_counts == [2]
+    assert not any(request.done() for request in requests)
+    edge.journal.disk.set()
+    await asyncio.gather(*requests)
+
+
+@on_loop
+async def test_an_entry_says_what_it_holds() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    await asyncio.gather(edge.send(7), edge.send(7))
+    (entry,) = edge.journal.entries
+    ids = [each.bytes for each in decode_rows(entry.rows).event_id]
+    assert list(split_ids(entry.event_ids)) == ids
+    assert entry.counts == (Count(7, "accepted", "", 2),)
+    assert not entry.batch_id
+    assert edge.quota.accepted == {7: 2}
+
+
+@on_loop
+async def test_each_site_has_its_own_entry_and_its_own_refusal() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    good, bad, both = edge.send(7), edge.send(REFUSED_SITE), edge.send(7, REFUSED_SITE)
+    await good
+    for refused in (bad, both):
+        with pytest.raises(JournalShareError):
+            await refused
+    assert {each.site_id: each.row_count for each in edge.journal.entries} == {
+        7: 2,
+        REFUSED_SITE: 2,
+    }
+    assert edge.quota.accepted == {7: 2}
+
+
+@on_loop
+async def test_a_refusal_does_not_stop_what_comes_next() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    with pytest.raises(JournalShareError):
+        await edge.send(REFUSED_SITE)
+    await edge.send(7)
+    assert edge.quota.accepted == {7: 1}
+
+
+@on_loop
+async def test_a_client_that_hangs_up_takes_nothing_from_the_others() -> None:
+    edge = Edge()
+    gone, stays = edge.send(7), edge.send(7)
+    await turn_loop()
+    gone.cancel()
+    await turn_loop()
+    edge.journal.disk.set()
+    await stays
+    assert gone.cancelled()
+    assert edge.quota.accepted == {7: 2}
+
+
+@on_loop
+async def test_very_many_rows_do_not_wait_for_the_commit_under_way() -> None:
+    edge = Edge()
+    first = edge.send(7)
+    await turn_loop()
+    many = edge.send(*[7] * MOST_WAITING_ROWS)
+    await turn_loop()
+    assert edge.journal.row_counts == [1, MOST_WAITING_ROWS]
+    edge.journal.disk.set()
+    await asyncio.gather(first, many)
+
+
+@on_loop
+async def test_a_row_that_comes_as_a_commit_ends_is_not_forgotten() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    first = edge.send(7)
+    first.add_done_callback(lambda _: late.append(edge.send(7)))
+    late: list[asyncio.Task[None]] = []
+    await first
+    await turn_loop()
+    async with asyncio.timeout(5):
+        await late[0]
