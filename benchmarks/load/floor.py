@@ -1,21 +1,19 @@
-"""The floors: uvicorn as the service runs it, with an application that does no work.
+"""The floors: plain uvicorn, with an application that does nothing but read.
 
     python -m benchmarks.load.floor batch|web PORT
 
 `batch` inflates and decodes a native batch, `web` decodes the body of a web event.
 """
 
-import asyncio
 import sys
 from typing import Any
 
 import msgspec
-import uvloop
-from starlette.types import ASGIApp, Receive, Scope, Send
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from headwater_ingest.http.body import inflate, read_body
 from headwater_ingest.http.native import decode_ingest_events
-from headwater_ingest.http.server import HttpServer, listen
 
 _MAX_BYTES = 20_000_000
 
@@ -49,13 +47,15 @@ def _decode_web(_headers: dict[bytes, bytes], body: bytes) -> Any:
     return msgspec.json.decode(body)
 
 
-async def serve(app: ASGIApp, port: int) -> None:
-    """Serves until the process is ended."""
-    server = HttpServer(app, listen("127.0.0.1", port))
-    await server.start()
-    await server.wait()
-
-
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(Floor(sys.argv[1]), int(sys.argv[2])))
+    uvicorn.run(
+        Floor(sys.argv[1]),
+        port=int(sys.argv[2]),
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+    )
