@@ -36,7 +36,7 @@ class Column:
 
 
 _LOW: Final = "LowCardinality(String)"
-_MAP: Final = "Map(LowCardinality(String), String)"
+_MAP: Final = "Map(String, String)"
 _MONEY: Final = "Nullable(Decimal(18, 3))"
 _TIME: Final = "DateTime64(3, 'UTC')"
 

@@ -20,9 +20,9 @@ CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
     distinct_id String CODEC(ZSTD),
     hostname LowCardinality(String),
     pathname String CODEC(ZSTD),
-    props Map(LowCardinality(String), String) CODEC(ZSTD),
+    props Map(String, String) CODEC(ZSTD),
     properties String CODEC(ZSTD),
-    groups Map(LowCardinality(String), String) CODEC(ZSTD),
+    groups Map(String, String) CODEC(ZSTD),
     interactive Bool DEFAULT true,
     scroll_depth UInt8,
     engagement_time UInt32,
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
     browser_version LowCardinality(String),
     sdk LowCardinality(String),
     sdk_version LowCardinality(String),
-    `meta.key` Array(LowCardinality(String)) ALIAS mapKeys(props),
+    `meta.key` Array(String) ALIAS mapKeys(props),
     `meta.value` Array(String) ALIAS mapValues(props)
 )
 ENGINE = {{engine ReplacingMergeTree}}
