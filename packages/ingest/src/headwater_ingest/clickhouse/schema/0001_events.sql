@@ -6,8 +6,9 @@
 -- count blocks and must outlast an outage, so the replicated one, which newer servers
 -- forget after an hour, is kept for a week.
 --
--- The codecs cost no CPU that can be measured, and take a row of lifelike events from 82
--- to 56 bytes. Event ids are random and do not compress.
+-- The codecs cost a tenth of the server's CPU, and take a row of lifelike events from 82
+-- to 56 bytes. Event ids are random and do not compress. The keys of maps are no
+-- LowCardinality: that takes a third more CPU, and saves 4 bytes of a row.
 CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
 (
     site_id UInt64 CODEC(Delta, ZSTD),
