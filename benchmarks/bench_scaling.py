@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 import uuid_utils
-from benchmarks.load.driver import make_rows
+from benchmarks.load.driver import make_native_rows
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import (
     SITE,
@@ -171,7 +171,7 @@ def prepare(directory: Path, case: Case) -> None:
 async def fill(directory: Path, rows: int) -> None:
     """Puts rows into the journal of a directory."""
     journal = Journal.open(directory, max_bytes=ROOM)
-    made = make_rows(random.Random(1), FILL_EVENTS)
+    made = make_native_rows(random.Random(1), FILL_EVENTS, with_sessions=False)
     counts = iter(range(rows // FILL_EVENTS))
 
     async def append() -> None:

@@ -63,18 +63,16 @@ def _make_blocks(*, with_sessions: bool) -> Iterator[Insert]:
 
 def _make_block(chance: random.Random, *, with_sessions: bool) -> Insert:
     sets = [
-        make_rows(chance, _BATCH, with_sessions=with_sessions)
+        make_native_rows(chance, _BATCH, with_sessions=with_sessions)
         for _ in range(BLOCK_ROWS // _BATCH)
     ]
     (insert,) = make_inserts(sets, "")
     return insert
 
 
-def make_rows(
-    chance: random.Random, events: int, *, with_sessions: bool = False
-) -> Rows:
-    """Returns the rows of one batch, as the pipeline makes them."""
-    batch = make_batch(chance, events, with_sessions=with_sessions)
+def make_native_rows(chance: random.Random, rows: int, *, with_sessions: bool) -> Rows:
+    """Returns the rows of a batch."""
+    batch = make_batch(chance, rows, with_sessions=with_sessions)
     decoded = decode_batch(msgspec.json.encode(batch))
     now_ms = time.time_ns() // 1_000_000
     native = NativeBatch(1, UUID(int=0), decoded, now_ms)

@@ -44,7 +44,7 @@ class Target:
         `http` is the service and its workers, if it has any.
         """
         return {
-            name: sum(_read_cpu_s(pid) for pid in pids)
+            name: sum(read_cpu_s(pid) for pid in pids)
             for name, pids in self._pids().items()
         }
 
@@ -170,7 +170,8 @@ def _stat(pid: int) -> list[str]:
     return text.rpartition(") ")[2].split()
 
 
-def _read_cpu_s(pid: int) -> float:
+def read_cpu_s(pid: int) -> float:
+    """Returns the CPU seconds that a process has used so far."""
     user, system = _stat(pid)[_UTIME : _UTIME + 2]
     return (int(user) + int(system)) / _TICKS_PER_S
 

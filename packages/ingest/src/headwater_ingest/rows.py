@@ -12,7 +12,6 @@ with ids as 16 bytes and times as integer milliseconds.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import repeat
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,7 +36,7 @@ class Column:
 
 
 _LOW: Final = "LowCardinality(String)"
-_MAP: Final = "Map(LowCardinality(String), String)"
+_MAP: Final = "Map(String, String)"
 _MONEY: Final = "Nullable(Decimal(18, 3))"
 _TIME: Final = "DateTime64(3, 'UTC')"
 
@@ -147,28 +146,53 @@ def merge_columns(sets: Iterable[Rows]) -> list[list[Any]]:
     The lists share their values with `sets`; whoever takes them may not change those.
     """
     sets = list(sets)
-    merged = [_merge_column(column, sets) for column in COLUMNS]
-    for index in _MONEY_COLUMNS:
-        merged[index] = [
-            None if each is None else Decimal(each) for each in merged[index]
-        ]
-    return merged
+    used = merge_used_columns(sets)
+    row_count = len(used[EVENT_ID])
+    return [
+        used[each.name] if each.name in used else [each.default] * row_count
+        for each in COLUMNS
+    ]
 
 
-_MONEY_COLUMNS: Final = tuple(
-    index for index, column in enumerate(COLUMNS) if column.type == _MONEY
-)
+def merge_used_columns(sets: Sequence[Rows]) -> dict[str, list[Any]]:
+    """Returns a full list for each column that is in one of the sets, in any order.
 
-
-def _merge_column(column: Column, sets: Sequence[Rows]) -> list[Any]:
-    name = column.name
-    merged: list[Any] = []
+    The cost is per value that is there: web events come in sets of one row, with values
+    for half of the columns. The lists share their values with `sets`.
+    """
+    ids = [each for rows in sets for each in rows.event_id]
+    columns = _Columns(len(ids))
+    columns[EVENT_ID] = ids
+    start = 0
     for rows in sets:
-        if name == EVENT_ID:
-            merged += rows.event_id
-        elif (values := rows.varying.get(name)) is not None:
-            merged += values
+        count = len(rows.event_id)
+        if count == 1:
+            for name, value in rows.constants.items():
+                columns[name][start] = value
         else:
-            value = rows.constants.get(name, column.default)
-            merged.extend(repeat(value, len(rows.event_id)))
-    return merged
+            for name, value in rows.constants.items():
+                columns[name][start : start + count] = [value] * count
+        for name, values in rows.varying.items():
+            columns[name][start : start + count] = values
+        start += count
+    for name in _MONEY_COLUMNS & columns.keys():
+        columns[name] = [
+            None if each is None else Decimal(each) for each in columns[name]
+        ]
+    return columns
+
+
+class _Columns(dict[str, list[Any]]):
+    """Columns by name; one that is asked for the first time has its default."""
+
+    def __init__(self, row_count: int) -> None:
+        super().__init__()
+        self._row_count = row_count
+
+    def __missing__(self, name: str) -> list[Any]:
+        column = self[name] = [_DEFAULTS.get(name)] * self._row_count
+        return column
+
+
+_DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
+_MONEY_COLUMNS: Final = {column.name for column in COLUMNS if column.type == _MONEY}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headwater_ingest.clickhouse.client import Client
+from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 
 pytestmark = pytest.mark.clickhouse
 
@@ -35,6 +35,7 @@ FACTS: Final = (
     *("screen_size", "operating_system", "operating_system_version"),
     *("browser", "browser_version"),
 )
+NOT_TEXT: Final = ("country_code", "city_geoname_id")
 COLUMNS: Final = (
     *("session_id", "site_id", "user_id", "sign", "hostname", "timestamp", "start"),
     *("is_bounce", "entry_page", "exit_page", "exit_page_hostname", "pageviews"),
@@ -222,6 +223,36 @@ def test_a_session_that_merges_have_put_together_stays_as_it_is(
     assert client.execute("SELECT entry_page, exit_page FROM sessions") == [
         ("/0", "/3")
     ]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {},
+        {"enable_named_columns_in_function_tuple": 1},
+        {"output_format_json_quote_64bit_integers": 1},
+        {"output_format_json_named_tuples_as_objects": 0},
+    ],
+    ids=str,
+)
+def test_facts_are_read_as_they_were_said_whatever_a_profile_sets(
+    client: Client, url: ClickHouseUrl, foreign: dict[str, int]
+) -> None:
+    odd = """'"\\/\t\n\x7f\u2028é😀,[]{}"""
+    texts = {name: f"{odd}{name}" for name in FACTS if name not in NOT_TEXT}
+    event = make_event(1, hostname=odd, pathname=f"{odd}/", user_id=2**64 - 1)
+    event |= texts | {"props": {odd: odd, "": ""}}
+    columns = [[value] for value in event.values()]
+    with connect(url) as other:
+        other.execute(
+            f"INSERT INTO events ({', '.join(event)}) VALUES",
+            columns,
+            columnar=True,
+            settings=foreign,
+        )
+
+    empty = {"country_code": "", "city_geoname_id": 0, "interactive": True}
+    assert stored(client, [1]) == model([empty | event])
 
 
 def test_the_columns_are_those_that_the_model_knows(client: Client) -> None:

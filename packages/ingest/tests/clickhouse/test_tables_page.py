@@ -87,9 +87,7 @@ def existing(client: Client) -> dict[str, Columns]:
 
 
 def shown(kind: str) -> str:
-    """Return a type as the page shows it: states by what they are a state of."""
-    if state := re.match(r"AggregateFunction\((\w+)", kind):
-        return f"a state of `{state[1]}`"
+    """Return a type as the page shows it: without how merges put values together."""
     if simple := re.match(r"SimpleAggregateFunction\(\w+, (.*)\)", kind):
         kind = simple[1]
     return f"`{' '.join(kind.split())}`".replace("( ", "(")

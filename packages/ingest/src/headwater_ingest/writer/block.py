@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from headwater_ingest.journal.counts import Key
-from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_columns
+from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_used_columns
 
 TIMESTAMP: Final = "timestamp"
 EVENTS: Final = "events"
@@ -70,12 +70,10 @@ def make_inserts(sets: Sequence[Rows], token: str) -> list[Insert]:
     """
     if not sets:
         return []
-    used = {EVENT_ID, TIMESTAMP}.union(*(each.constants for each in sets))
-    used.update(*(each.varying for each in sets))
+    used = merge_used_columns(sets)
+    used.setdefault(TIMESTAMP, [0] * len(used[EVENT_ID]))
     names = tuple(column.name for column in COLUMNS if column.name in used)
-    merged = zip(COLUMNS, merge_columns(sets), strict=True)
-    columns = [values for column, values in merged if column.name in used]
-    return _cut_by_year(Insert(token, names, columns))
+    return _cut_by_year(Insert(token, names, [used[name] for name in names]))
 
 
 def make_counter_insert(minutes: Mapping[int, Mapping[Key, int]], token: str) -> Insert:

@@ -6,8 +6,9 @@
 -- count blocks and must outlast an outage, so the replicated one, which newer servers
 -- forget after an hour, is kept for a week.
 --
--- The codecs cost no CPU that can be measured, and take a row of lifelike events from 82
--- to 56 bytes. Event ids are random and do not compress.
+-- The codecs cost a tenth of the server's CPU, and take a row of lifelike events from 82
+-- to 56 bytes. Event ids are random and do not compress. The keys of maps are no
+-- LowCardinality: that takes a third more CPU, and saves 4 bytes of a row.
 CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
 (
     site_id UInt64 CODEC(Delta, ZSTD),
@@ -20,9 +21,9 @@ CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
     distinct_id String CODEC(ZSTD),
     hostname LowCardinality(String),
     pathname String CODEC(ZSTD),
-    props Map(LowCardinality(String), String) CODEC(ZSTD),
+    props Map(String, String) CODEC(ZSTD),
     properties String CODEC(ZSTD),
-    groups Map(LowCardinality(String), String) CODEC(ZSTD),
+    groups Map(String, String) CODEC(ZSTD),
     interactive Bool DEFAULT true,
     scroll_depth UInt8,
     engagement_time UInt32,
@@ -50,7 +51,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.events{{local}} {{on_cluster}}
     browser_version LowCardinality(String),
     sdk LowCardinality(String),
     sdk_version LowCardinality(String),
-    `meta.key` Array(LowCardinality(String)) ALIAS mapKeys(props),
+    `meta.key` Array(String) ALIAS mapKeys(props),
     `meta.value` Array(String) ALIAS mapValues(props)
 )
 ENGINE = {{engine ReplacingMergeTree}}
