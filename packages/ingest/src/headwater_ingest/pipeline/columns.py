@@ -13,7 +13,12 @@ from siphashc import siphash
 
 from headwater_ingest.pipeline.end_user import Facts
 from headwater_ingest.pipeline.identity import IDENTITY_EVENTS
-from headwater_ingest.pipeline.properties import text_properties, without_private
+from headwater_ingest.pipeline.properties import (
+    PRIVATE,
+    Shape,
+    text_columns,
+    without_private,
+)
 from headwater_ingest.rows import COLUMNS, Rows
 from headwater_schema.batch import Sdk
 from headwater_schema.events import Event
@@ -34,13 +39,15 @@ class KeptEvents:
         events: The events.
         ids: The id of each.
         times: When each happened.
-        names: All names that properties of theirs have.
+        shapes: The names of the properties of each.
+        names: All of these names.
         facts: What each says of its end user; empty if none says anything.
     """
 
     events: list[Event]
     ids: list[UUID]
     times: list[int]
+    shapes: list[Shape]
     names: AbstractSet[str]
     facts: list[Facts]
 
@@ -54,25 +61,35 @@ def make_rows(
         constants |= {"sdk": sdk.name, "sdk_version": sdk.version[:MAX_NAME_CHARS]}
     varying = {}
     for name, column in _make_columns(kept).items():
-        if column and column.count(column[0]) == len(column):
+        if _is_constant(column):
             constants[name] = column[0]
         else:
             varying[name] = column
     return Rows(kept.ids, constants, varying)
 
 
+def _is_constant(column: list[Any]) -> bool:
+    """Whether a column has one value. Its ends tell most often that it has not."""
+    return (
+        bool(column)
+        and column[0] == column[-1]
+        and column.count(column[0]) == len(column)
+    )
+
+
 def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
     events = kept.events
     properties = [event.properties for event in events]
-    texts = [text_properties(each) for each in properties]
+    distinct_ids = [event.distinct_id for event in events]
+    props, jsons = text_columns(properties, kept.shapes)
     columns: dict[str, list[Any]] = {
         "name": [event.event for event in events],
         "timestamp": kept.times,
-        "user_id": [siphash(_ZERO_KEY, event.distinct_id) for event in events],
-        "distinct_id": [event.distinct_id for event in events],
-        "props": [each[0] for each in texts],
-        "properties": [each[1] for each in texts],
-        "groups": [without_private(event.groups) for event in events],
+        "user_id": [siphash(_ZERO_KEY, each) for each in distinct_ids],
+        "distinct_id": distinct_ids,
+        "props": props,
+        "properties": jsons,
+        "groups": _public_groups(events),
     }
     if not IDENTITY_EVENTS.isdisjoint(columns["name"]):
         columns["interactive"] = [
@@ -83,6 +100,13 @@ def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
     for name in dict.fromkeys(name for each in kept.facts for name in each):
         columns[name] = [each.get(name, _DEFAULTS[name]) for each in kept.facts]
     return columns
+
+
+def _public_groups(events: list[Event]) -> list[dict[str, str]]:
+    groups = [event.groups for event in events]
+    if PRIVATE.isdisjoint(set[str]().union(*groups)):
+        return groups
+    return [without_private(each) for each in groups]
 
 
 def _session_id(session: object) -> int:

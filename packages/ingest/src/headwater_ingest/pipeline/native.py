@@ -23,12 +23,18 @@ from uuid import UUID
 
 from headwater_ingest.pipeline.columns import KeptEvents, make_rows
 from headwater_ingest.pipeline.end_user import END_USER, Facts
-from headwater_ingest.pipeline.identity import check_identity
+from headwater_ingest.pipeline.identity import IDENTITY_EVENTS, check_identity
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
 from headwater_ingest.sites.gatekeeper import Cut
 from headwater_schema.batch import BatchResult, EventResult
-from headwater_schema.clock import event_time_ms, is_future, skew_ms, to_ms
+from headwater_schema.clock import (
+    event_time_ms,
+    is_future,
+    plain_times_ms,
+    skew_ms,
+    to_ms,
+)
 from headwater_schema.codec import DecodedBatch, RefusedEvent
 from headwater_schema.events import Event
 from headwater_schema.ids import derive_event_id
@@ -116,10 +122,11 @@ def build_batch(
         for index, event in zip(decoded.indices, decoded.events, strict=True)
     ]
     keys = window_keys(batch.site_id, ids)
-    selection = _select(batch, keys, taken=set(seen(keys)))
+    selection = _select(batch, keys, taken=seen(keys))
     if cut := admit(len(selection.places)):
         selection.cut(decoded, cut)
-    names = _find_names(decoded, selection)
+    shapes = [tuple(event.properties) for event in decoded.events]
+    names = set[str]().union(*set(shapes))
     facts: list[Facts] = []
     if not END_USER.isdisjoint(names):
         facts = _describe(decoded, selection, describe)
@@ -129,6 +136,7 @@ def build_batch(
             _pick(decoded.events, places),
             _pick(ids, places),
             selection.times,
+            _pick(shapes, places),
             names,
             facts,
         ),
@@ -173,7 +181,29 @@ class _Selection:
         del self.places[cut.count :], self.times[cut.count :]
 
 
-def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Selection:
+def _select(
+    batch: NativeBatch, keys: list[bytes], *, taken: Collection[bytes]
+) -> _Selection:
+    events = batch.decoded.events
+    times = plain_times_ms(
+        [event.timestamp for event in events],
+        received_at_ms=batch.received_at_ms,
+        skew=_skew_ms(batch),
+    )
+    if times is None or taken or not _are_plain(events, keys):
+        return _select_one_by_one(batch, keys, taken=set(taken))
+    return _Selection(list(batch.decoded.refused), list(range(len(keys))), times)
+
+
+def _are_plain(events: list[Event], keys: list[bytes]) -> bool:
+    """Whether no id repeats and nobody states who somebody is."""
+    names = [event.event for event in events]
+    return len(set(keys)) == len(keys) and IDENTITY_EVENTS.isdisjoint(names)
+
+
+def _select_one_by_one(
+    batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]
+) -> _Selection:
     decoded = batch.decoded
     selection = _Selection(list(decoded.refused))
     received_at, skew = batch.received_at_ms, _skew_ms(batch)
@@ -207,12 +237,6 @@ def _count_future_times(batch: NativeBatch, selection: _Selection) -> int:
         for place, time in zip(selection.places, selection.times, strict=True)
         if time == received_at
     )
-
-
-def _find_names(decoded: DecodedBatch, selection: _Selection) -> set[str]:
-    """Returns the names of all properties, in one pass over the whole batch."""
-    events = _pick(decoded.events, selection.places)
-    return set[str]().union(*[event.properties for event in events])
 
 
 def _describe(
