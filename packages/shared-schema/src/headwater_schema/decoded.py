@@ -1,8 +1,10 @@
 """A batch as it was understood: the good events, and what became of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
+
+import msgspec
 
 from headwater_schema.batch import Envelope
 from headwater_schema.events import Event
@@ -26,8 +28,7 @@ class RefusedEvent:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedBatch:
+class DecodedBatch(msgspec.Struct, frozen=True):
     """A batch as it was understood.
 
     Attributes:
@@ -41,5 +42,5 @@ class DecodedBatch:
     envelope: Envelope
     events: list[Event]
     indices: Sequence[int]
-    refused: list[RefusedEvent] = field(default_factory=list)
+    refused: list[RefusedEvent] = []
     refused_properties: int = 0

@@ -7,7 +7,6 @@ requests cost 5 µs per event in cold memory. The answer is made after the fsync
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn, Protocol, assert_never
 
@@ -77,8 +76,7 @@ class BatchJournal(Protocol):
         """Counts events of a batch of which nothing is appended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request whose body is complete.
 
     Attributes:

@@ -14,11 +14,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+import msgspec
 import structlog
 
 from headwater_ingest.clock import Clock
@@ -43,16 +43,14 @@ OnCommit = Callable[[float, int], object]
 """Is told the seconds that a group took and how many entries it had."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
+class _Append(msgspec.Struct, frozen=True):
     """An entry that waits for the disk."""
 
     entry: Entry
     future: asyncio.Future[Receipt]
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """Something to be read from the store."""
 
     read: Callable[[Store], Any]

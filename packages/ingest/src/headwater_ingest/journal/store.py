@@ -8,7 +8,6 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -39,8 +38,7 @@ decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decod
 """Decodes the column `answers` of the table `seen`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(msgspec.Struct, frozen=True):
     """What is on disk and not yet in ClickHouse.
 
     Attributes:

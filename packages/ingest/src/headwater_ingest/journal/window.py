@@ -16,8 +16,9 @@ bucket, and a reader that comes too early is corrected by the commit.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from headwater_ingest.journal.entry import ID_BYTES, split_ids
 
@@ -30,8 +31,7 @@ _SEQ_BYTES: Final = 8
 _RECORD_BYTES: Final = ID_BYTES + _SEQ_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRow:
+class SeenRow(msgspec.Struct, frozen=True):
     """One row of `seen`: what a group commit has taken.
 
     Attributes:

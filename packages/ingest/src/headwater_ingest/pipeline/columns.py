@@ -5,10 +5,10 @@ default in all of them does not stand at all.
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from siphashc import siphash
 
 from headwater_ingest.pipeline.end_user import Facts
@@ -31,8 +31,7 @@ _SESSION: Final = "$session_id"
 _DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 
 
-@dataclass(frozen=True, slots=True)
-class KeptEvents:
+class KeptEvents(msgspec.Struct, frozen=True):
     """The events of a batch that become rows.
 
     Attributes:
@@ -60,21 +59,15 @@ def make_rows(
     if sdk:
         constants |= {"sdk": sdk.name, "sdk_version": sdk.version[:MAX_NAME_CHARS]}
     varying = {}
-    for name, column in _make_columns(kept).items():
-        if _is_constant(column):
-            constants[name] = column[0]
+    columns = _make_columns(kept) if kept.events else {}
+    for name, column in columns.items():
+        first = column[0]
+        # The last value tells most often that they are not all the same.
+        if column[-1] == first and column.count(first) == len(column):
+            constants[name] = first
         else:
             varying[name] = column
     return Rows(kept.ids, constants, varying)
-
-
-def _is_constant(column: list[Any]) -> bool:
-    """Whether a column has one value. Its ends tell most often that it has not."""
-    return (
-        bool(column)
-        and column[0] == column[-1]
-        and column.count(column[0]) == len(column)
-    )
 
 
 def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:

@@ -16,10 +16,11 @@ user.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, TypeVar
 from uuid import UUID
+
+import msgspec
 
 from headwater_ingest.pipeline.columns import KeptEvents, make_rows
 from headwater_ingest.pipeline.end_user import END_USER, Facts
@@ -54,8 +55,7 @@ _SHOWN_CHARS: Final = 40
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class NativeBatch:
+class NativeBatch(msgspec.Struct, frozen=True):
     """A batch at the door of the pipeline.
 
     Attributes:
@@ -71,8 +71,7 @@ class NativeBatch:
     received_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltBatch:
+class BuiltBatch(msgspec.Struct, frozen=True):
     """A batch that is ready for the journal.
 
     Attributes:
@@ -153,8 +152,7 @@ def build_batch(
     )
 
 
-@dataclass(slots=True)
-class _Selection:
+class _Selection(msgspec.Struct):
     """Which events of a batch become rows, and what became of the others.
 
     Attributes:
@@ -165,8 +163,8 @@ class _Selection:
     """
 
     refused: list[RefusedEvent]
-    places: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    places: list[int] = []
+    times: list[int] = []
     duplicates: int = 0
 
     def drop(self, decoded: DecodedBatch, place: int, reason: Reason) -> None:
@@ -228,10 +226,10 @@ def _select_one_by_one(
 
 
 def _count_future_times(batch: NativeBatch, selection: _Selection) -> int:
-    received_at, skew = batch.received_at_ms, _skew_ms(batch)
+    received_at = batch.received_at_ms
     if received_at not in selection.times:  # most often the end of it
         return 0
-    events = batch.decoded.events
+    events, skew = batch.decoded.events, _skew_ms(batch)
     return sum(
         is_future(events[place].timestamp, received_at_ms=received_at, skew=skew)
         for place, time in zip(selection.places, selection.times, strict=True)

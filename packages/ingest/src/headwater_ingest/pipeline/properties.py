@@ -33,13 +33,16 @@ def text_columns(
         where the texts do not say it all, which is to say: where a property is null, a
         list or an object.
     """
-    orders = {shape: _sort_public(shape) for shape in set(shapes)}
+    orders: dict[Shape, list[str]] = {}
     maps: list[dict[str, str]] = []
     jsons: list[str] = []
     for properties, shape in zip(batch, shapes, strict=True):
+        order = orders.get(shape)
+        if order is None:
+            order = orders[shape] = _sort_public(shape)
         texts: dict[str, str] = {}
         says_all = True
-        for name in orders[shape]:
+        for name in order:
             value = properties[name]
             kind = value.__class__
             if kind is str:
@@ -70,7 +73,7 @@ def without_private(texts: dict[str, str]) -> dict[str, str]:
 
 def _sort_public(shape: Shape) -> list[str]:
     """Returns the names that may be stored, in the order of their bytes."""
-    return sorted(name for name in shape if name not in PRIVATE)
+    return sorted(set(shape) - PRIVATE)
 
 
 def _strip(value: Any) -> Any:
