@@ -1,7 +1,6 @@
 """A batch as it was understood: the good events, and what became of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -11,8 +10,7 @@ from headwater_schema.events import Event
 from headwater_schema.outcomes import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedEvent:
+class RefusedEvent(msgspec.Struct, frozen=True):
     """An event that could not be understood.
 
     Attributes:
