@@ -100,10 +100,15 @@ class DuplicateWindow:
             at = _find(bucket, batch_id, _RECORD_BYTES, start=at + _RECORD_BYTES)
         return seq
 
-    def add(self, row: SeenRow) -> None:
-        """Take in one row of `seen`, the latest."""
+    def add(self, row: SeenRow, event_ids: Iterable[bytes]) -> None:
+        """Take in one row of `seen`, the latest.
+
+        Args:
+            row: The row.
+            event_ids: Its event ids, one by one.
+        """
         buckets, last = self._events, _EVENT_BUCKETS - 1
-        for each in split_ids(row.event_ids):
+        for each in event_ids:
             buckets[hash(each) & last] += each
         batches, last = self._batches, _BATCH_BUCKETS - 1
         seq = row.seq.to_bytes(_SEQ_BYTES)
