@@ -3,6 +3,9 @@
 A batch is understood, judged and encoded in one synchronous call, and what was decoded
 is let go before the wait for the disk: kept alive across it, the objects of all waiting
 requests cost 5 µs per event in cold memory. The answer is made after the fsync.
+
+What every request makes on the way is a `Struct`, which takes a tenth of the time of a
+frozen dataclass.
 """
 
 import time

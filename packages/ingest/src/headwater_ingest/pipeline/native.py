@@ -14,7 +14,6 @@ The fifth rule costs one test of the whole batch, if none of its events tells of
 user.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 from typing import Final, TypeVar
@@ -25,10 +24,11 @@ import msgspec
 from headwater_ingest.pipeline.columns import KeptEvents, make_rows
 from headwater_ingest.pipeline.end_user import END_USER, Facts
 from headwater_ingest.pipeline.identity import IDENTITY_EVENTS, check_identity
+from headwater_ingest.pipeline.result import make_result
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
 from headwater_ingest.sites.gatekeeper import Cut
-from headwater_schema.batch import BatchResult, EventResult
+from headwater_schema.batch import BatchResult
 from headwater_schema.clock import (
     event_time_ms,
     is_future,
@@ -39,7 +39,7 @@ from headwater_schema.clock import (
 from headwater_schema.codec import DecodedBatch, RefusedEvent
 from headwater_schema.events import Event
 from headwater_schema.ids import derive_event_id
-from headwater_schema.outcomes import Outcome, Reason
+from headwater_schema.outcomes import Reason
 
 Seen = Callable[[Sequence[bytes]], Collection[bytes]]
 """Tells which of some window keys of events are known."""
@@ -146,7 +146,12 @@ def build_batch(
     return BuiltBatch(
         rows,
         _pick(keys, places),
-        _make_result(decoded, selection),
+        make_result(
+            decoded,
+            selection.refused,
+            accepted=len(places),
+            duplicates=selection.duplicates,
+        ),
         _digest(batch, keys),
         _count_future_times(batch, selection),
     )
@@ -269,41 +274,6 @@ def _out_of_range(event: Event) -> tuple[Reason, str]:
     shown = str(event.timestamp)[:_SHOWN_CHARS]
     detail = f"{shown} is no time since 2000 - at `$.timestamp`"
     return Reason.TIMESTAMP_OUT_OF_RANGE, detail
-
-
-def _make_result(decoded: DecodedBatch, selection: _Selection) -> BatchResult:
-    """Returns what the answer says."""
-    if not selection.refused:
-        return BatchResult(
-            accepted=len(selection.places), duplicates=selection.duplicates
-        )
-    results = {
-        label: EventResult(each.reason.outcome, each.reason, each.detail)
-        for label, each in _label(decoded, selection.refused)
-    }
-    dropped = Counter(
-        each.reason for each in results.values() if each.outcome == Outcome.DROPPED
-    )
-    return BatchResult(
-        accepted=len(selection.places),
-        duplicates=selection.duplicates,
-        dropped=dict(dropped),
-        invalid=len(results) - dropped.total(),
-        results=results,
-    )
-
-
-def _label(
-    decoded: DecodedBatch, refused: Sequence[RefusedEvent]
-) -> list[tuple[str, RefusedEvent]]:
-    """Labels each with its id, or with its place where the id does not name one."""
-    sent: Counter[UUID | None] = Counter(each.event_id for each in decoded.events)
-    sent.update(each.event_id for each in decoded.refused)
-    sent[None] = 0
-    return [
-        (str(each.event_id) if sent[each.event_id] == 1 else f"#{each.index}", each)
-        for each in refused
-    ]
 
 
 def _skew_ms(batch: NativeBatch) -> int:
