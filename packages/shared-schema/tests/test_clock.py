@@ -12,6 +12,7 @@ from headwater_schema.clock import (
     MAX_SKEW_MS,
     event_time_ms,
     is_future,
+    plain_times_ms,
     skew_ms,
     to_ms,
 )
@@ -208,3 +209,42 @@ def test_a_time_is_in_the_future_exactly_if_another_one_is_taken(
     assert is_future(timestamp, received_at_ms=NOW, skew=skew) == (
         timestamp is not None and time != timestamp + skew
     )
+
+
+OFFSETS = st.timezones() | st.just(UTC)
+AROUND_NOW = st.datetimes(
+    min_value=datetime(1999, 12, 1),  # noqa: DTZ001 - hypothesis adds the offset
+    max_value=datetime(2026, 11, 21, 10),  # noqa: DTZ001
+    timezones=OFFSETS,
+)
+
+
+@given(st.lists(AROUND_NOW, max_size=5), st.integers(-400_000, 400_000))
+def test_times_of_a_plain_batch_are_those_of_its_events(
+    timestamps: list[datetime], skew: int
+) -> None:
+    times = [event_time_ms(each, received_at_ms=NOW, skew=skew) for each in timestamps]
+    is_plain = None not in times and not any(
+        is_future(each, received_at_ms=NOW, skew=skew) for each in timestamps
+    )
+
+    found = plain_times_ms(timestamps, received_at_ms=NOW, skew=skew)
+
+    assert found == (times if is_plain else None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        NOW,
+        datetime(2026, 11, 21, 10),  # noqa: DTZ001 - none is UTC
+        datetime(2026, 11, 21, 11, tzinfo=UTC),
+        datetime(1999, 12, 31, tzinfo=UTC),
+    ],
+)
+def test_a_batch_with_an_odd_time_is_not_plain(odd: datetime | float | None) -> None:
+    good = datetime(2026, 11, 21, 9, tzinfo=UTC)
+
+    assert plain_times_ms([good, odd], received_at_ms=NOW, skew=0) is None
+    assert plain_times_ms([good], received_at_ms=NOW, skew=0) == [NOW - 3_600_000]

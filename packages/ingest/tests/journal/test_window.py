@@ -46,7 +46,7 @@ class Table:
         expired = self.window.select_expired(self.rows, fresh=fresh)
         for _ in expired:
             self.rows.popleft()
-        self.window.add(fresh)
+        self.window.add(fresh, split(fresh.event_ids))
         self.rows.append(fresh)
         self.window.drop(expired, from_ms=self.rows[0].at_ms)
 
@@ -146,13 +146,13 @@ def test_bytes_of_two_ids_that_spell_a_third_are_no_id(
     first, second = bytes(range(16)), bytes(range(16, 32))
     between = first[5:] + second[:5]
     window = DuplicateWindow(max_events=100, max_age_ms=HOUR_MS)
-    window.add(SeenRow(1, 0, first + second, first + second, 0))
+    window.add(SeenRow(1, 0, first + second, first + second, 0), (first, second))
 
     assert window.find_events([first, second, between]) == {first, second}
     assert window.find_batch(between) is None
 
     row = SeenRow(2, 0, between, between, 0)
-    window.add(row)
+    window.add(row, [between])
     assert window.find_events([between]) == {between}
     assert window.find_batch(between) == 2
 

@@ -18,7 +18,8 @@ def rows_of(*names: str) -> Rows:
     properties: dict[str, Any] = {"$session_id": "s"}
     events = [Event(name, "ada", properties=properties) for name in names]
     ids = [UUID(int=place) for place in range(len(events))]
-    kept = KeptEvents(events, ids, [0] * len(events), set(properties), [])
+    shapes = [tuple(properties)] * len(events)
+    kept = KeptEvents(events, ids, [0] * len(events), shapes, set(properties), [])
     return make_rows(kept, site_id=7, received_at_ms=0, sdk=None)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from headwater_ingest.pipeline.properties import (
     PRIVATE,
+    text_columns,
     text_properties,
     without_private,
 )
@@ -78,6 +79,16 @@ def test_texts_stand_in_the_order_of_the_bytes_of_their_names(
     texts, _ = text_properties(properties)
 
     assert list(texts) == sorted(texts, key=str.encode)
+
+
+@settings(deadline=None)
+@given(st.lists(PROPERTIES, max_size=5))
+def test_events_of_many_shapes_are_stored_as_each_of_them_alone(
+    batch: list[dict[str, Any]],
+) -> None:
+    maps, jsons = text_columns(batch, [tuple(each) for each in batch])
+
+    assert list(zip(maps, jsons, strict=True)) == list(map(text_properties, batch))
 
 
 @settings(deadline=None)

@@ -46,7 +46,7 @@ else:
     _Properties = dict[str, _nest(_LEVELS)]
 
 
-class CleanEvent(Event, frozen=True):
+class CleanEvent(Event, frozen=True, gc=False):
     """An event whose properties are in their wire form."""
 
     properties: _Properties = msgspec.field(default_factory=dict)

@@ -1,16 +1,16 @@
 """A batch as it was understood: the good events, and what became of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
+
+import msgspec
 
 from headwater_schema.batch import Envelope
 from headwater_schema.events import Event
 from headwater_schema.outcomes import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedEvent:
+class RefusedEvent(msgspec.Struct, frozen=True):
     """An event that could not be understood.
 
     Attributes:
@@ -26,8 +26,7 @@ class RefusedEvent:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedBatch:
+class DecodedBatch(msgspec.Struct, frozen=True):
     """A batch as it was understood.
 
     Attributes:
@@ -41,5 +40,5 @@ class DecodedBatch:
     envelope: Envelope
     events: list[Event]
     indices: Sequence[int]
-    refused: list[RefusedEvent] = field(default_factory=list)
+    refused: list[RefusedEvent] = []
     refused_properties: int = 0

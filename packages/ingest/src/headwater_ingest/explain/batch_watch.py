@@ -1,11 +1,11 @@
 """Watches what the intake does to a native batch, in either dialect."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from headwater_ingest.errors import JournalError
 from headwater_ingest.explain.bystanders import SeenJournal

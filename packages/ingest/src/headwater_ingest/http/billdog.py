@@ -7,9 +7,11 @@ they send is read as forgivingly as a native batch: one bad event costs that eve
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from headwater_schema.codec import (
     DecodedBatch,

@@ -3,11 +3,13 @@
 A batch is understood, judged and encoded in one synchronous call, and what was decoded
 is let go before the wait for the disk: kept alive across it, the objects of all waiting
 requests cost 5 µs per event in cold memory. The answer is made after the fsync.
+
+What every request makes on the way is a `Struct`, which takes a tenth of the time of a
+frozen dataclass.
 """
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn, Protocol, assert_never
 
@@ -77,8 +79,7 @@ class BatchJournal(Protocol):
         """Counts events of a batch of which nothing is appended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request whose body is complete.
 
     Attributes:

@@ -4,7 +4,9 @@ Nothing decoded is kept in any of them.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Entry
@@ -14,9 +16,12 @@ from headwater_schema.batch import BatchResult
 from headwater_schema.codec import encode_json
 from headwater_schema.outcomes import Outcome
 
+# Looked up here once: the value of a member takes half a µs.
+_ACCEPTED: Final = Outcome.ACCEPTED.value
+_DUPLICATE: Final = Outcome.DUPLICATE.value
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+
+class Prepared(msgspec.Struct, frozen=True):
     """A batch that has only the wait for the disk before it.
 
     Attributes:
@@ -30,8 +35,7 @@ class Prepared:
     future_times: int
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """A batch whose id was taken before.
 
     Attributes:
@@ -41,8 +45,7 @@ class Known:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """A batch that needs no wait for the disk.
 
     Attributes:
@@ -80,9 +83,9 @@ def count_result(site_id: int, result: BatchResult) -> tuple[Count, ...]:
     """Returns what becomes of the events of a batch."""
     counts = []
     if result.accepted:
-        counts.append(Count(site_id, Outcome.ACCEPTED.value, "", result.accepted))
+        counts.append(Count(site_id, _ACCEPTED, "", result.accepted))
     if result.duplicates:
-        counts.append(Count(site_id, Outcome.DUPLICATE.value, "", result.duplicates))
+        counts.append(Count(site_id, _DUPLICATE, "", result.duplicates))
     if results := result.results:
         refused = Counter((each.outcome, each.reason) for each in results.values())
         for (outcome, reason), events in refused.items():

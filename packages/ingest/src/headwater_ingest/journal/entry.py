@@ -54,8 +54,7 @@ class Entry(msgspec.Struct, frozen=True):
         return len(self.rows) + len(self.event_ids) + len(self.answer)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(msgspec.Struct, frozen=True):
     """What the journal remembers of a batch that it has taken.
 
     Attributes:

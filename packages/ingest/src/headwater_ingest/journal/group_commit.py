@@ -14,11 +14,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+import msgspec
 import structlog
 
 from headwater_ingest.clock import Clock
@@ -43,16 +43,14 @@ OnCommit = Callable[[float, int], object]
 """Is told the seconds that a group took and how many entries it had."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
+class _Append(msgspec.Struct, frozen=True):
     """An entry that waits for the disk."""
 
     entry: Entry
     future: asyncio.Future[Receipt]
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """Something to be read from the store."""
 
     read: Callable[[Store], Any]
@@ -66,7 +64,6 @@ class CommitThread:
     """Owns the store from `start` to `stop`.
 
     Attributes:
-        backlog: What was pending after the last commit, or a tick ago.
         fates: What had become of rows a second ago.
         problem: Why the disk refuses; None while it does not.
         waiting_bytes: What waits in the queue; the loop's.
@@ -84,11 +81,15 @@ class CommitThread:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._is_stopping = False
         self._probe_at = 0.0
-        self._fates_at = 0.0
-        self.backlog: Backlog = store.read_backlog()
+        self._backlog_at = self._fates_at = 0.0
         self.fates: Tally = store.read_fates()
         self.problem: JournalError | None = None
         self.waiting_bytes = 0
+
+    @property
+    def backlog(self) -> Backlog:
+        """What is pending, less what the writer has let go within the last tick."""
+        return self._store.backlog
 
     def start(self) -> None:
         """Begin to commit."""
@@ -127,8 +128,10 @@ class CommitThread:
             settled = self._commit(
                 [each for each in items if isinstance(each, _Append)]
             )
-            settled += [self._read(each) for each in items if isinstance(each, _Look)]
-            self._refresh()
+            looks = [each for each in items if isinstance(each, _Look)]
+            settled += [self._read(each) for each in looks]
+            if looks or time.monotonic() >= self._backlog_at:
+                self._refresh()
             self._deliver(settled)
         with contextlib.suppress(sqlite3.Error):  # the disk is broken, as was said
             self._write_counts()
@@ -197,7 +200,8 @@ class CommitThread:
     def _refresh(self) -> None:
         """See how much is pending and, after a refusal, whether the disk is back."""
         try:
-            self.backlog = self._store.read_backlog()
+            self._store.read_backlog()
+            self._backlog_at = time.monotonic() + _TICK_S
             if time.monotonic() >= self._fates_at:
                 self.fates = self._store.read_fates()
                 self._fates_at = time.monotonic() + _FATES_S

@@ -8,7 +8,6 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -39,8 +38,7 @@ decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decod
 """Decodes the column `answers` of the table `seen`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(msgspec.Struct, frozen=True):
     """What is on disk and not yet in ClickHouse.
 
     Attributes:
@@ -53,6 +51,11 @@ class Backlog:
     bytes: int
     oldest_at_ms: int | None
 
+    def grow(self, *, rows: int, size: int, at_ms: int) -> "Backlog":
+        """Return what it is with some more rows, if any, of so many bytes."""
+        oldest_at_ms = at_ms if rows and not self.rows else self.oldest_at_ms
+        return Backlog(self.rows + rows, self.bytes + size, oldest_at_ms)
+
 
 class Store:
     """The tables `chunks` and `seen`, and what is kept in memory of them.
@@ -63,6 +66,7 @@ class Store:
         window: What the table `seen` holds.
         shares: How much of what is pending belongs to which site.
         outcomes: What has become of events, all that is accounted for.
+        backlog: What was pending when it was read, and what was written since.
     """
 
     def __init__(self, connection: Connection, window: DuplicateWindow) -> None:
@@ -74,6 +78,7 @@ class Store:
         self._oldest: list[SeenRow] = []  # of `seen`, read ahead
         self._load_window()
         self._load_shares()
+        self.backlog = self.read_backlog()
         self.outcomes = self._load_outcomes()
 
     def read_uuid(self) -> str:
@@ -93,19 +98,9 @@ class Store:
         return StoredAnswer(*decode_answers(answers)[index])
 
     def read_backlog(self) -> Backlog:
-        """Return how much is pending. Two steps into the index, whatever it is."""
-        first = self._connection.execute(
-            "SELECT first_row, first_byte, at_ms, "
-            "(SELECT count(*) FROM chunks WHERE byte_count = 0) "
-            "FROM chunks ORDER BY first_row LIMIT 1"
-        ).fetchone()
-        if first is None:
-            self.shares.release(before=self._next_byte)
-            return Backlog(0, 0, None)
-        row, byte, at_ms, without_rows = first
-        self.shares.release(before=byte)
-        rows = self._next_row - row - without_rows
-        return Backlog(rows, self._next_byte - byte, at_ms if rows else None)
+        """See how much is pending. Two steps into the index, whatever it is."""
+        self.backlog = self._read_backlog()
+        return self.backlog
 
     def read_fates(self) -> Tally:
         """Return what has become of rows that are not pending any more."""
@@ -128,12 +123,15 @@ class Store:
                 self._delete_seen(expired[-1].seq)
         self._next_row += numbers
         self._next_byte += len(body)
+        self.backlog = self.backlog.grow(
+            rows=group.row_count, size=len(body), at_ms=at_ms
+        )
         self.shares.hold(group.sites, end=self._next_byte)
         self.outcomes.update(group.counts)
         if seen:
             self._next_seq += 1
             del self._oldest[: len(expired)]
-            self.window.add(seen)
+            self.window.add(seen, group.event_ids)
             self.window.drop(expired, from_ms=from_ms)
 
     def probe(self) -> None:
@@ -151,6 +149,20 @@ class Store:
         with contextlib.suppress(sqlite3.Error):  # the next start does it
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._connection.close()
+
+    def _read_backlog(self) -> Backlog:
+        first = self._connection.execute(
+            "SELECT first_row, first_byte, at_ms, "
+            "(SELECT count(*) FROM chunks WHERE byte_count = 0) "
+            "FROM chunks ORDER BY first_row LIMIT 1"
+        ).fetchone()
+        if first is None:
+            self.shares.release(before=self._next_byte)
+            return Backlog(0, 0, None)
+        row, byte, at_ms, without_rows = first
+        self.shares.release(before=byte)
+        rows = self._next_row - row - without_rows
+        return Backlog(rows, self._next_byte - byte, at_ms if rows else None)
 
     def _make_seen(self, group: Group, at_ms: int, answers: bytes) -> SeenRow:
         event_ids, batch_ids = b"".join(group.event_ids), b"".join(group.answers)
@@ -222,7 +234,7 @@ class Store:
     def _load_window(self) -> None:
         for row in self._connection.execute(f"{_SEEN} ORDER BY seq"):
             seen = SeenRow(*row)
-            self.window.add(seen)
+            self.window.add(seen, split_ids(seen.event_ids))
             self._next_seq = seen.seq + 1
 
     def _load_shares(self) -> None:

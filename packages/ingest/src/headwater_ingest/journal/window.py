@@ -16,8 +16,9 @@ bucket, and a reader that comes too early is corrected by the commit.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from headwater_ingest.journal.entry import ID_BYTES, split_ids
 
@@ -30,8 +31,7 @@ _SEQ_BYTES: Final = 8
 _RECORD_BYTES: Final = ID_BYTES + _SEQ_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRow:
+class SeenRow(msgspec.Struct, frozen=True):
     """One row of `seen`: what a group commit has taken.
 
     Attributes:
@@ -100,10 +100,15 @@ class DuplicateWindow:
             at = _find(bucket, batch_id, _RECORD_BYTES, start=at + _RECORD_BYTES)
         return seq
 
-    def add(self, row: SeenRow) -> None:
-        """Take in one row of `seen`, the latest."""
+    def add(self, row: SeenRow, event_ids: Iterable[bytes]) -> None:
+        """Take in one row of `seen`, the latest.
+
+        Args:
+            row: The row.
+            event_ids: Its event ids, one by one.
+        """
         buckets, last = self._events, _EVENT_BUCKETS - 1
-        for each in split_ids(row.event_ids):
+        for each in event_ids:
             buckets[hash(each) & last] += each
         batches, last = self._batches, _BATCH_BUCKETS - 1
         seq = row.seq.to_bytes(_SEQ_BYTES)

@@ -5,15 +5,20 @@ default in all of them does not stand at all.
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from siphashc import siphash
 
 from headwater_ingest.pipeline.end_user import Facts
 from headwater_ingest.pipeline.identity import IDENTITY_EVENTS
-from headwater_ingest.pipeline.properties import text_properties, without_private
+from headwater_ingest.pipeline.properties import (
+    PRIVATE,
+    Shape,
+    text_columns,
+    without_private,
+)
 from headwater_ingest.rows import COLUMNS, Rows
 from headwater_schema.batch import Sdk
 from headwater_schema.events import Event
@@ -26,21 +31,22 @@ _SESSION: Final = "$session_id"
 _DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 
 
-@dataclass(frozen=True, slots=True)
-class KeptEvents:
+class KeptEvents(msgspec.Struct, frozen=True):
     """The events of a batch that become rows.
 
     Attributes:
         events: The events.
         ids: The id of each.
         times: When each happened.
-        names: All names that properties of theirs have.
+        shapes: The names of the properties of each.
+        names: All of these names.
         facts: What each says of its end user; empty if none says anything.
     """
 
     events: list[Event]
     ids: list[UUID]
     times: list[int]
+    shapes: list[Shape]
     names: AbstractSet[str]
     facts: list[Facts]
 
@@ -53,9 +59,12 @@ def make_rows(
     if sdk:
         constants |= {"sdk": sdk.name, "sdk_version": sdk.version[:MAX_NAME_CHARS]}
     varying = {}
-    for name, column in _make_columns(kept).items():
-        if column and column.count(column[0]) == len(column):
-            constants[name] = column[0]
+    columns = _make_columns(kept) if kept.events else {}
+    for name, column in columns.items():
+        first = column[0]
+        # The last value tells most often that they are not all the same.
+        if column[-1] == first and column.count(first) == len(column):
+            constants[name] = first
         else:
             varying[name] = column
     return Rows(kept.ids, constants, varying)
@@ -64,15 +73,16 @@ def make_rows(
 def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
     events = kept.events
     properties = [event.properties for event in events]
-    texts = [text_properties(each) for each in properties]
+    distinct_ids = [event.distinct_id for event in events]
+    props, jsons = text_columns(properties, kept.shapes)
     columns: dict[str, list[Any]] = {
         "name": [event.event for event in events],
         "timestamp": kept.times,
-        "user_id": [siphash(_ZERO_KEY, event.distinct_id) for event in events],
-        "distinct_id": [event.distinct_id for event in events],
-        "props": [each[0] for each in texts],
-        "properties": [each[1] for each in texts],
-        "groups": [without_private(event.groups) for event in events],
+        "user_id": [siphash(_ZERO_KEY, each) for each in distinct_ids],
+        "distinct_id": distinct_ids,
+        "props": props,
+        "properties": jsons,
+        "groups": _public_groups(events),
     }
     if not IDENTITY_EVENTS.isdisjoint(columns["name"]):
         columns["interactive"] = [
@@ -83,6 +93,13 @@ def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
     for name in dict.fromkeys(name for each in kept.facts for name in each):
         columns[name] = [each.get(name, _DEFAULTS[name]) for each in kept.facts]
     return columns
+
+
+def _public_groups(events: list[Event]) -> list[dict[str, str]]:
+    groups = [event.groups for event in events]
+    if PRIVATE.isdisjoint(set[str]().union(*groups)):
+        return groups
+    return [without_private(each) for each in groups]
 
 
 def _session_id(session: object) -> int:

@@ -14,25 +14,32 @@ The fifth rule costs one test of the whole batch, if none of its events tells of
 user.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, TypeVar
 from uuid import UUID
 
+import msgspec
+
 from headwater_ingest.pipeline.columns import KeptEvents, make_rows
 from headwater_ingest.pipeline.end_user import END_USER, Facts
-from headwater_ingest.pipeline.identity import check_identity
+from headwater_ingest.pipeline.identity import IDENTITY_EVENTS, check_identity
+from headwater_ingest.pipeline.result import make_result
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.rows import Rows
 from headwater_ingest.sites.gatekeeper import Cut
-from headwater_schema.batch import BatchResult, EventResult
-from headwater_schema.clock import event_time_ms, is_future, skew_ms, to_ms
+from headwater_schema.batch import BatchResult
+from headwater_schema.clock import (
+    event_time_ms,
+    is_future,
+    plain_times_ms,
+    skew_ms,
+    to_ms,
+)
 from headwater_schema.codec import DecodedBatch, RefusedEvent
 from headwater_schema.events import Event
 from headwater_schema.ids import derive_event_id
-from headwater_schema.outcomes import Outcome, Reason
+from headwater_schema.outcomes import Reason
 
 Seen = Callable[[Sequence[bytes]], Collection[bytes]]
 """Tells which of some window keys of events are known."""
@@ -48,8 +55,7 @@ _SHOWN_CHARS: Final = 40
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class NativeBatch:
+class NativeBatch(msgspec.Struct, frozen=True):
     """A batch at the door of the pipeline.
 
     Attributes:
@@ -65,8 +71,7 @@ class NativeBatch:
     received_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltBatch:
+class BuiltBatch(msgspec.Struct, frozen=True):
     """A batch that is ready for the journal.
 
     Attributes:
@@ -116,10 +121,11 @@ def build_batch(
         for index, event in zip(decoded.indices, decoded.events, strict=True)
     ]
     keys = window_keys(batch.site_id, ids)
-    selection = _select(batch, keys, taken=set(seen(keys)))
+    selection = _select(batch, keys, taken=seen(keys))
     if cut := admit(len(selection.places)):
         selection.cut(decoded, cut)
-    names = _find_names(decoded, selection)
+    shapes = [tuple(event.properties) for event in decoded.events]
+    names = set[str]().union(*set(shapes))
     facts: list[Facts] = []
     if not END_USER.isdisjoint(names):
         facts = _describe(decoded, selection, describe)
@@ -129,6 +135,7 @@ def build_batch(
             _pick(decoded.events, places),
             _pick(ids, places),
             selection.times,
+            _pick(shapes, places),
             names,
             facts,
         ),
@@ -139,14 +146,18 @@ def build_batch(
     return BuiltBatch(
         rows,
         _pick(keys, places),
-        _make_result(decoded, selection),
+        make_result(
+            decoded,
+            selection.refused,
+            accepted=len(places),
+            duplicates=selection.duplicates,
+        ),
         _digest(batch, keys),
         _count_future_times(batch, selection),
     )
 
 
-@dataclass(slots=True)
-class _Selection:
+class _Selection(msgspec.Struct):
     """Which events of a batch become rows, and what became of the others.
 
     Attributes:
@@ -157,8 +168,8 @@ class _Selection:
     """
 
     refused: list[RefusedEvent]
-    places: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    places: list[int] = []
+    times: list[int] = []
     duplicates: int = 0
 
     def drop(self, decoded: DecodedBatch, place: int, reason: Reason) -> None:
@@ -173,7 +184,29 @@ class _Selection:
         del self.places[cut.count :], self.times[cut.count :]
 
 
-def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Selection:
+def _select(
+    batch: NativeBatch, keys: list[bytes], *, taken: Collection[bytes]
+) -> _Selection:
+    events = batch.decoded.events
+    times = plain_times_ms(
+        [event.timestamp for event in events],
+        received_at_ms=batch.received_at_ms,
+        skew=_skew_ms(batch),
+    )
+    if times is None or taken or not _are_plain(events, keys):
+        return _select_one_by_one(batch, keys, taken=set(taken))
+    return _Selection(list(batch.decoded.refused), list(range(len(keys))), times)
+
+
+def _are_plain(events: list[Event], keys: list[bytes]) -> bool:
+    """Whether no id repeats and nobody states who somebody is."""
+    names = [event.event for event in events]
+    return len(set(keys)) == len(keys) and IDENTITY_EVENTS.isdisjoint(names)
+
+
+def _select_one_by_one(
+    batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]
+) -> _Selection:
     decoded = batch.decoded
     selection = _Selection(list(decoded.refused))
     received_at, skew = batch.received_at_ms, _skew_ms(batch)
@@ -198,21 +231,15 @@ def _select(batch: NativeBatch, keys: list[bytes], *, taken: set[bytes]) -> _Sel
 
 
 def _count_future_times(batch: NativeBatch, selection: _Selection) -> int:
-    received_at, skew = batch.received_at_ms, _skew_ms(batch)
+    received_at = batch.received_at_ms
     if received_at not in selection.times:  # most often the end of it
         return 0
-    events = batch.decoded.events
+    events, skew = batch.decoded.events, _skew_ms(batch)
     return sum(
         is_future(events[place].timestamp, received_at_ms=received_at, skew=skew)
         for place, time in zip(selection.places, selection.times, strict=True)
         if time == received_at
     )
-
-
-def _find_names(decoded: DecodedBatch, selection: _Selection) -> set[str]:
-    """Returns the names of all properties, in one pass over the whole batch."""
-    events = _pick(decoded.events, selection.places)
-    return set[str]().union(*[event.properties for event in events])
 
 
 def _describe(
@@ -247,41 +274,6 @@ def _out_of_range(event: Event) -> tuple[Reason, str]:
     shown = str(event.timestamp)[:_SHOWN_CHARS]
     detail = f"{shown} is no time since 2000 - at `$.timestamp`"
     return Reason.TIMESTAMP_OUT_OF_RANGE, detail
-
-
-def _make_result(decoded: DecodedBatch, selection: _Selection) -> BatchResult:
-    """Returns what the answer says."""
-    if not selection.refused:
-        return BatchResult(
-            accepted=len(selection.places), duplicates=selection.duplicates
-        )
-    results = {
-        label: EventResult(each.reason.outcome, each.reason, each.detail)
-        for label, each in _label(decoded, selection.refused)
-    }
-    dropped = Counter(
-        each.reason for each in results.values() if each.outcome == Outcome.DROPPED
-    )
-    return BatchResult(
-        accepted=len(selection.places),
-        duplicates=selection.duplicates,
-        dropped=dict(dropped),
-        invalid=len(results) - dropped.total(),
-        results=results,
-    )
-
-
-def _label(
-    decoded: DecodedBatch, refused: Sequence[RefusedEvent]
-) -> list[tuple[str, RefusedEvent]]:
-    """Labels each with its id, or with its place where the id does not name one."""
-    sent: Counter[UUID | None] = Counter(each.event_id for each in decoded.events)
-    sent.update(each.event_id for each in decoded.refused)
-    sent[None] = 0
-    return [
-        (str(each.event_id) if sent[each.event_id] == 1 else f"#{each.index}", each)
-        for each in refused
-    ]
 
 
 def _skew_ms(batch: NativeBatch) -> int:
