@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from headwater_ingest import storage as module
 from headwater_ingest.clickhouse.client import ClickHouseUrl, connect
@@ -138,6 +139,18 @@ def test_the_writer_starts_once_the_tables_are_there(
         )
 
     run(check())
+
+
+@pytest.mark.usefixtures("clickhouse")
+def test_dead_letters_are_logged_as_they_come() -> None:
+    make()
+    with capture_logs() as logs:
+        for dead in (0, 3, 3, 5):
+            FakeWriter.made.say(WriterStatus(rows_dead=dead))
+    assert [(each["log_level"], each["rows"]) for each in logs] == [
+        ("warning", 3),
+        ("warning", 2),
+    ]
 
 
 def test_a_clickhouse_that_is_away_is_prepared_when_it_comes(

@@ -48,9 +48,10 @@ class Storage:
         self._topology = Topology(settings.clickhouse_cluster)
         self._server = server
         self._writer = WriterSupervisor(
-            _writer_settings(settings, url), on_status=self._count_failures
+            _writer_settings(settings, url), on_status=self._follow
         )
         self._failures: Counter[str] = Counter()
+        self._rows_dead = 0
         self._problem: str | None = None
         self.schema_ready = False
 
@@ -135,6 +136,16 @@ class Storage:
         """Whether the first process was started and has not said anything yet."""
         status, restarts = self._writer.status, self._writer.restarts
         return self.schema_ready and status.state == "starting" and not restarts
+
+    def _follow(self, status: WriterStatus) -> None:
+        self._count_failures(status)
+        if dead := status.rows_dead - self._rows_dead:
+            _log.warning(
+                "clickhouse refuses rows, they are kept as dead letters",
+                rows=dead,
+                next="headwater-ingest deadletters list",
+            )
+        self._rows_dead = status.rows_dead
 
     def _count_failures(self, status: WriterStatus) -> None:
         """Count new failures by kind; those that have passed were transient."""
