@@ -202,7 +202,7 @@ def measure_fsync(rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--no-fsync", action="store_true")
     options = parser.parse_args()
     if options.no_fsync:

@@ -27,7 +27,7 @@ THINK_MS: Final = 100
 MOST_PER_S: Final = CONNECTIONS * 1000 // THINK_MS
 """Requests per second of each kind, were they answered in no time."""
 WINDOW_EVENTS: Final = 200_000
-WARM_S: Final = 60.0
+WARM_S: Final = 40.0
 LOOK_S: Final = 1.0
 
 Figures = dict[str, list[float]]
@@ -35,7 +35,7 @@ Figures = dict[str, list[float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--minutes", type=float, default=0.5)
     arguments = parser.parse_args()
     seconds = arguments.minutes * 60
     with tempfile.TemporaryDirectory() as directory:

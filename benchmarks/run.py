@@ -25,6 +25,7 @@ FULL = {
     "accept": ["--runs=5", "--seconds=8"],
     "sustained": ["--runs=3", "--seconds=60"],
     "memory": ["--minutes=10"],
+    "views": ["--runs=5"],
     "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
 }
 """Arguments of the long form, where it is another."""
@@ -55,7 +56,10 @@ def _run(name: str, rows: Path) -> bool:
     arguments = FULL.get(name, []) if os.environ.get("FULL") else []
     command = [sys.executable, "-m", f"benchmarks.bench_{name}", *arguments]
     environment = os.environ | {OUTPUT: str(rows)}
-    return subprocess.run(command, env=environment, check=False).returncode == 0
+    started = time.monotonic()
+    done = subprocess.run(command, env=environment, check=False).returncode == 0
+    print(f"({time.monotonic() - started:.0f} s)", flush=True)
+    return done
 
 
 def _write_result(rows: Path) -> None:
