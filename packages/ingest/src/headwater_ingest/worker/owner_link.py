@@ -25,6 +25,7 @@ from headwater_ingest.worker.protocol import (
 
 Order = Begin | PutSites | PutSalts | Finish
 
+_LAST_NUMBER: Final = 0xFFFFFFFF  # of a frame: a UInt32, of which 0 is no question
 _GONE: Final = "the service is gone, and this worker with it: send it again"
 
 
@@ -43,7 +44,7 @@ class OwnerLink:
             decode_to_worker, on_message=self._receive, on_end=self._end
         )
         self._asked: dict[int, asyncio.Future[Answer]] = {}
-        self._numbers = count(1)
+        self._numbers = count()
 
     @property
     def ended(self) -> asyncio.Event:
@@ -63,7 +64,7 @@ class OwnerLink:
         """
         if self.ended.is_set():
             raise OwnerGoneError(_GONE)
-        number = next(self._numbers) & 0xFFFFFFFF or next(self._numbers)
+        number = next(self._numbers) % _LAST_NUMBER + 1
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         self._connection.send(question, number=number)
