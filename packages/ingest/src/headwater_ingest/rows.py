@@ -9,7 +9,7 @@ Encoded form, MessagePack: `[[event id, ...], {column: value}, {column: [value, 
 with ids as 16 bytes and times as integer milliseconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -84,6 +84,9 @@ COLUMNS: Final = (
 )
 """The columns that are inserted, in the order of the table."""
 
+DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
+"""The value of each column in a row that does not say otherwise."""
+
 
 class Rows(msgspec.Struct, array_like=True, frozen=True):
     """Some rows of the events table, as columns.
@@ -126,6 +129,26 @@ _NO_COLUMNS: Final[dict[str, list[Any]]] = {}
 
 decode_rows: Final = msgspec.msgpack.Decoder(Rows).decode
 """Decodes what `encode_rows` made."""
+
+
+def divide_columns(
+    columns: Mapping[str, list[Any]],
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Returns the values that are the same in all rows, and the columns that vary.
+
+    Args:
+        columns: By name, with one row or more.
+    """
+    constants: dict[str, Any] = {}
+    varying: dict[str, list[Any]] = {}
+    for name, column in columns.items():
+        first = column[0]
+        # The last value tells most often that they are not all the same.
+        if column[-1] == first and column.count(first) == len(column):
+            constants[name] = first
+        else:
+            varying[name] = column
+    return constants, varying
 
 
 def keep_rows(rows: Rows, indices: Sequence[int]) -> Rows:
@@ -190,9 +213,8 @@ class _Columns(dict[str, list[Any]]):
         self._row_count = row_count
 
     def __missing__(self, name: str) -> list[Any]:
-        column = self[name] = [_DEFAULTS.get(name)] * self._row_count
+        column = self[name] = [DEFAULTS.get(name)] * self._row_count
         return column
 
 
-_DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 _MONEY_COLUMNS: Final = {column.name for column in COLUMNS if column.type == _MONEY}

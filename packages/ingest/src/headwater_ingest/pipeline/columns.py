@@ -19,7 +19,7 @@ from headwater_ingest.pipeline.properties import (
     text_columns,
     without_private,
 )
-from headwater_ingest.rows import COLUMNS, Rows
+from headwater_ingest.rows import DEFAULTS, Rows, divide_columns
 from headwater_schema.batch import Sdk
 from headwater_schema.events import Event
 from headwater_schema.limits import MAX_NAME_CHARS
@@ -28,7 +28,6 @@ _ZERO_KEY: Final = bytes(16)
 """ClickHouse's `sipHash64` has this key, so that its numbers and ours are the same."""
 
 _SESSION: Final = "$session_id"
-_DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 
 
 class KeptEvents(msgspec.Struct, frozen=True):
@@ -58,16 +57,8 @@ def make_rows(
     constants: dict[str, Any] = {"site_id": site_id, "received_at": received_at_ms}
     if sdk:
         constants |= {"sdk": sdk.name, "sdk_version": sdk.version[:MAX_NAME_CHARS]}
-    varying = {}
-    columns = _make_columns(kept) if kept.events else {}
-    for name, column in columns.items():
-        first = column[0]
-        # The last value tells most often that they are not all the same.
-        if column[-1] == first and column.count(first) == len(column):
-            constants[name] = first
-        else:
-            varying[name] = column
-    return Rows(kept.ids, constants, varying)
+    same, varying = divide_columns(_make_columns(kept) if kept.events else {})
+    return Rows(kept.ids, constants | same, varying)
 
 
 def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
@@ -91,7 +82,7 @@ def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:
     if _SESSION in kept.names:
         columns["session_id"] = [_session_id(each.get(_SESSION)) for each in properties]
     for name in dict.fromkeys(name for each in kept.facts for name in each):
-        columns[name] = [each.get(name, _DEFAULTS[name]) for each in kept.facts]
+        columns[name] = [each.get(name, DEFAULTS[name]) for each in kept.facts]
     return columns
 
 

@@ -7,27 +7,20 @@ of the writer's time.
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from headwater_ingest.rows import COLUMNS, Row
-
-_DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
+from headwater_ingest.rows import DEFAULTS, Row, divide_columns
 
 
 def gather_rows(rows: Sequence[Row]) -> bytes:
     """Returns some rows in the form of `encode_rows`, in their order."""
     sets = [row.columns for row in rows]
-    constants: dict[str, Any] = {}
-    varying: dict[str, list[Any]] = {}
-    for name in dict.fromkeys(chain.from_iterable(sets)):
-        default = _DEFAULTS[name]
-        values = [columns.get(name, default) for columns in sets]
-        if values.count(values[0]) == len(values):
-            constants[name] = values[0]
-        else:
-            varying[name] = values
+    names = dict.fromkeys(chain.from_iterable(sets))
+    constants, varying = divide_columns(
+        {name: [each.get(name, DEFAULTS[name]) for each in sets] for name in names}
+    )
     return _encode(([row.event_id for row in rows], constants, varying))
 
 
