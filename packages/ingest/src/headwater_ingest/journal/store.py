@@ -32,6 +32,30 @@ _FORGET_IDS: Final = 20_000
 _OLDEST_ROWS: Final = 16  # read ahead
 _PROBE_BYTES: Final = 1024 * 1024
 
+# A group is one INSERT, which is a transaction by itself. Each step of each statement
+# lets the GIL go, and beside a busy loop it takes half a millisecond to have it back.
+_CHUNK: Final = (
+    "first_row, row_count, first_byte, byte_count, at_ms, counts, sites, body"
+)
+_TAKEN: Final = "seq, event_ids, batch_ids, answers"
+_MAKE_GROUPS: Final = (
+    f"CREATE TEMP VIEW groups AS SELECT {_CHUNK}, {_TAKEN}, 0 AS expired FROM "
+    f"chunks JOIN (SELECT {_TAKEN} FROM seen)",
+    f"""
+CREATE TEMP TRIGGER insert_group INSTEAD OF INSERT ON groups BEGIN
+    INSERT INTO chunks ({_CHUNK}) SELECT
+        NEW.first_row, NEW.row_count, NEW.first_byte, NEW.byte_count, NEW.at_ms,
+        NEW.counts, NEW.sites, NEW.body
+        WHERE NEW.row_count;
+    INSERT INTO seen (at_ms, {_TAKEN}) SELECT
+        NEW.at_ms, NEW.seq, NEW.event_ids, NEW.batch_ids, NEW.answers WHERE NEW.seq;
+    DELETE FROM seen WHERE seq <= NEW.expired;
+END
+""",
+)
+_NONE: Final = (None,) * 4
+_INSERT_GROUP: Final = f"INSERT INTO groups VALUES ({', '.join('?' * 13)})"
+
 _SEEN: Final = "SELECT seq, at_ms, event_ids, batch_ids, length(answers) FROM seen "
 
 decode_answers: Final = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
@@ -71,6 +95,8 @@ class Store:
 
     def __init__(self, connection: Connection, window: DuplicateWindow) -> None:
         self._connection = connection
+        for statement in _MAKE_GROUPS:
+            connection.execute(statement)
         self.window = window
         self.shares = Shares()
         self._next_row, self._next_byte = self._read_end()
@@ -109,18 +135,23 @@ class Store:
     def write(self, group: Group, at_ms: int) -> None:
         """Write a group and sync it, then let what is in memory know."""
         body, answers = group.encode_body(), group.encode_answers()
-        numbers = 0
+        numbers = group.row_count or int(bool(group.counts))
         seen = self._make_seen(group, at_ms, answers) if group.answers else None
         expired = self._select_expired(seen) if seen else []
         from_ms = self._find_start(seen, len(expired)) if seen else None
-        with transaction(self._connection):
-            if body or group.counts:
-                numbers = group.row_count or 1
-                self._insert_chunk(group, at_ms, body)
-            if seen:
-                self._insert_seen(seen, answers)
-            if expired:
-                self._delete_seen(expired[-1].seq)
+        chunk = (
+            self._next_row,
+            numbers,
+            self._next_byte,
+            len(body),
+            at_ms,
+            group.encode_counts(),
+            group.encode_sites(),
+            body,
+        )
+        taken = (seen.seq, seen.event_ids, seen.batch_ids, answers) if seen else _NONE
+        last_expired = expired[-1].seq if expired else 0
+        self._connection.execute(_INSERT_GROUP, (*chunk, *taken, last_expired))
         self._next_row += numbers
         self._next_byte += len(body)
         self.backlog = self.backlog.grow(
@@ -196,31 +227,6 @@ class Store:
         if dropped == len(self._oldest) and not self._read_ahead():
             return fresh.at_ms
         return self._oldest[dropped].at_ms
-
-    def _insert_chunk(self, group: Group, at_ms: int, body: bytes) -> None:
-        self._connection.execute(
-            "INSERT INTO chunks (first_row, row_count, first_byte, byte_count, at_ms, "
-            "counts, sites, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._next_row,
-                group.row_count or 1,
-                self._next_byte,
-                len(body),
-                at_ms,
-                group.encode_counts(),
-                group.encode_sites(),
-                body,
-            ),
-        )
-
-    def _insert_seen(self, seen: SeenRow, answers: bytes) -> None:
-        self._connection.execute(
-            "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
-            (seen.seq, seen.at_ms, seen.event_ids, seen.batch_ids, answers),
-        )
-
-    def _delete_seen(self, last_seq: int) -> None:
-        self._connection.execute("DELETE FROM seen WHERE seq <= ?", (last_seq,))
 
     def _read_end(self) -> tuple[int, int]:
         # One statement, so one snapshot: a writer may be deleting at this moment.
