@@ -102,8 +102,11 @@ class Gatherer:
     def __init__(self) -> None:
         self._rows: list[Row] = []
 
-    async def append(self, rows: Sequence[Row]) -> None:
+    def put(
+        self, rows: Sequence[Row], done: Callable[[Exception | None], object]
+    ) -> None:
         """Is done at once."""
+        done(None)
         self._rows += rows
         if len(self._rows) == GATHERED:
             gather_rows(self._rows)
@@ -127,7 +130,7 @@ class Node:
         self.sessions = MemorySessionStore(
             clock_s=time.monotonic, max_sessions=settings.max_sessions
         )
-        self.journal = JournalBuffer(ForgetfulJournal(), gate)
+        self.journal = JournalBuffer(ForgetfulJournal(), gate.count_accepted)
         self.pipeline = self.make_pipeline(Gatherer())
 
     def make_pipeline(self, buffer: Buffer) -> WebPipeline:

@@ -8,7 +8,7 @@ time pass, `GET /conformance/seen` tells what the pipeline got, and
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,12 +25,14 @@ from tests.conformance.world import CaseSalts, Change, Seen, Setup, World, make_
 from headwater_ingest.app import make_application
 from headwater_ingest.data_files import DataFiles
 from headwater_ingest.enrich.currency import Rates
+from headwater_ingest.http.answer import Answer
+from headwater_ingest.http.direct import RawHeaders, Taker
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.http.server import HttpServer, listen
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
-from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
+from headwater_ingest.pipeline.web.pipeline import Result, Settle, WebPipeline
 from headwater_ingest.pipeline.web.request import WebRequest
 from headwater_ingest.salt_sync import SaltSync
 from headwater_ingest.service_file import ServiceFile
@@ -75,7 +77,11 @@ async def main() -> None:
         inner = make_application(settings, node, metrics, clock=lambda: world.now_ms)
         _watch_pipeline(inner, world)
         control = _Control(node, world, node.web.files.enrichment.rates)
-        server = HttpServer(_Outer(inner, control, world), sock)
+        outer = _Outer(inner, control, world)
+        takers = {
+            path: _PeerTaker(taker, world) for path, taker in inner.takers.items()
+        }
+        server = HttpServer(outer, sock, takers=takers)
         await server.start()
         ServiceFile.describe(sock, os.getpid()).write(settings.data_dir)
         await lifecycle.wait_for_stop()
@@ -122,6 +128,14 @@ class _Watched:
     world: World
 
     async def build_and_buffer(self, request: WebRequest) -> Result:
+        self._note(request)
+        return await self.pipeline.build_and_buffer(request)
+
+    def take(self, request: WebRequest, settle: Settle) -> None:
+        self._note(request)
+        self.pipeline.take(request, settle)
+
+    def _note(self, request: WebRequest) -> None:
         fields, money = request.fields, request.fields.money
         revenue = money and {"amount": str(money.amount), "currency": money.currency}
         self.world.seen.append(
@@ -139,7 +153,6 @@ class _Watched:
                 fields.script_version,
             )
         )
-        return await self.pipeline.build_and_buffer(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,23 @@ class _Outer:
         else:
             peer = {**scope, "client": (self.world.peer_ip, 40_000)}
             await self.inner(peer, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _PeerTaker:
+    """Takes plain requests as if they came from the cases' peer."""
+
+    inner: Taker
+    world: World
+
+    def take(
+        self,
+        headers: RawHeaders,
+        body: bytes,
+        _peer: str,
+        answer: Callable[[Answer], None],
+    ) -> None:
+        self.inner.take(headers, body, self.world.peer_ip, answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ async def serve(settings: Settings) -> None:
         app = make_application(settings, node, metrics)
         if pool:
             pool.answer_by(OwnerDesk(journal, web.memory, app))
-        server: Server = pool or HttpServer(app, sock)
+        server: Server = pool or HttpServer(app, sock, takers=app.takers)
         # Not before: a start that fails must leave them where they are.
         await web.load_sessions()
         await server.start()

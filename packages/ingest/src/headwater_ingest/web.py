@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +22,13 @@ from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.pipeline import SessionStore, WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.settings import Settings
+from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import make_client
 from headwater_ingest.visitors.sessions import LocalSessions
+from headwater_schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from headwater_ingest.visitors.redis_store import RedisSessionStore
@@ -166,7 +169,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
         enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
     )
     ordered = steps.ordered()
-    buffer = JournalBuffer(journal, shared.gate)
+    buffer = JournalBuffer(journal, partial(_count_accepted, shared.gate, metrics))
     pipeline = WebPipeline(
         ordered, sessions=sessions, buffer=buffer, observe=metrics.observe_step
     )
@@ -182,6 +185,14 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
         metrics=metrics,
         clock=clock,
     )
+
+
+def _count_accepted(
+    gate: Gatekeeper, metrics: Metrics, site_id: int, events: int, *, now_ms: int
+) -> None:
+    """Count web events that are on disk."""
+    metrics.count_events(Outcome.ACCEPTED, events)
+    gate.count_accepted(site_id, events, now_ms=now_ms)
 
 
 async def watch_files(files: DataFiles) -> None:

@@ -50,13 +50,18 @@ class Edge:
     def __init__(self) -> None:
         self.journal = SlowJournal()
         self.quota = Quota()
-        self.buffer = JournalBuffer(self.journal, self.quota)
+        self.buffer = JournalBuffer(self.journal, self.quota.count_accepted)
 
     def send(self, *site_ids: int) -> asyncio.Task[None]:
         """Begins a request with a row for each of these sites."""
-        return asyncio.create_task(
-            self.buffer.append([make_row(each) for each in site_ids])
-        )
+        return asyncio.create_task(self._append(*site_ids))
+
+    async def _append(self, *site_ids: int) -> None:
+        told: asyncio.Future[Exception | None] = asyncio.Future()
+        rows = [make_row(each) for each in site_ids]
+        self.buffer.put(rows, told.set_result)  # which raises if it was cancelled
+        if error := await told:
+            raise error
 
 
 def make_row(site_id: int) -> Row:

@@ -1,6 +1,6 @@
 """Parts that stand where the service would write, and write nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from headwater_ingest.journal.counts import Count
@@ -43,8 +43,11 @@ class AssumedSessions:
 class NoBuffer:
     """Takes rows, and forgets them."""
 
-    async def append(self, rows: Sequence[Row]) -> None:
-        """Does nothing."""
+    def put(
+        self, _rows: Sequence[Row], done: Callable[[Exception | None], object]
+    ) -> None:
+        """Says at once that it is done."""
+        done(None)
 
     def count_dropped(self, site_id: int, reason: Reason) -> None:
         """Does nothing."""

@@ -7,8 +7,6 @@ the kernel at once: two system calls and two packets, where one does.
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 
 class JoiningTransport(asyncio.Transport):
     """Writes what comes in one turn of the loop at its end, together."""
@@ -23,6 +21,12 @@ class JoiningTransport(asyncio.Transport):
         if not self._parts:
             self._call_soon(self._flush)
         self._parts.append(data)
+
+    def write_now(self, data: bytes) -> None:
+        """Writes some bytes that need no others."""
+        self._flush()
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Writes what there is, then closes."""
@@ -49,11 +53,3 @@ class JoiningTransport(asyncio.Transport):
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
-
-
-class JoiningProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol on such a transport."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in its base
-        """Takes a connection."""
-        super().connection_made(JoiningTransport(transport))

@@ -10,8 +10,10 @@ answered when its own rows are on disk.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
+
+import structlog
 
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Entry, Receipt
@@ -24,6 +26,8 @@ MOST_WAITING_ROWS: Final = 1000
 
 _NOT_REMEMBERED: Final = b""
 
+_log = structlog.stdlib.get_logger(__name__)
+
 
 class RowJournal(Protocol):
     """What the buffer needs of the journal."""
@@ -35,56 +39,74 @@ class RowJournal(Protocol):
         """Counts events of which nothing is appended."""
 
 
-class Quota(Protocol):
-    """What is told of the events that a site has had accepted."""
+class CountAccepted(Protocol):
+    """Counts events that a site has had accepted."""
 
-    def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
+    def __call__(self, site_id: int, events: int, *, now_ms: int) -> object:
         """Counts events that are on disk."""
 
 
+Done = Callable[[Exception | None], object]
+"""Is told that rows are on disk, or why they are not."""
+
+
 class _Waiting(NamedTuple):
-    """A row, and what its request waits for."""
+    """A row, and who is told what becomes of it."""
 
     row: Row
-    stored: "asyncio.Future[None]"
+    done: Done
+
+
+class _Several:
+    """Waits for some rows in the place of who is to be told of all of them."""
+
+    def __init__(self, count: int, done: Done) -> None:
+        self._left = count
+        self._done = done
+        self._error: Exception | None = None
+
+    def note(self, error: Exception | None) -> None:
+        """Takes note of one row."""
+        self._left -= 1
+        self._error = self._error or error
+        if not self._left:
+            self._done(self._error)
 
 
 class JournalBuffer:
     """Puts the rows of web events on disk. Owned by the loop."""
 
-    def __init__(self, journal: RowJournal, quota: Quota) -> None:
+    def __init__(self, journal: RowJournal, count_accepted: CountAccepted) -> None:
+        """Begins empty.
+
+        Args:
+            journal: Where rows go.
+            count_accepted: Is told of rows that are on disk.
+        """
         self._journal = journal
-        self._quota = quota
+        self._count_accepted = count_accepted
         self._waiting: list[_Waiting] = []
         self._commits: set[asyncio.Task[None]] = set()
         self._under_way = 0
 
-    async def append(self, rows: Sequence[Row]) -> None:
-        """Returns when all rows are on disk.
-
-        Cancelling the wait does not take them back.
-
-        Raises:
-            JournalError: Not all of them are.
-        """
-        if len(rows) == 1:
-            await self._put(rows[0])
-        else:
-            await asyncio.gather(*map(self._put, rows))
+    def put(self, rows: Sequence[Row], done: Done) -> None:
+        """Takes rows, one or more, and says when all of them are on disk."""
+        if len(rows) > 1:
+            done = _Several(len(rows), done).note
+        for row in rows:
+            self._put(row, done)
 
     def count_dropped(self, site_id: int, reason: Reason) -> None:
         """Counts an event that leaves no row; site 0 stands for none."""
         self._journal.count(Count(site_id, Outcome.DROPPED.value, reason.value, 1))
 
-    def _put(self, row: Row) -> "asyncio.Future[None]":
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(row, stored))
+    def _put(self, row: Row, done: Done) -> None:
+        self._waiting.append(_Waiting(row, done))
         if not self._under_way or len(self._waiting) == MOST_WAITING_ROWS:
             self._under_way += 1
             commit = asyncio.create_task(self._commit_waiting())
             self._commits.add(commit)
             commit.add_done_callback(self._commits.discard)
-        return stored
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
@@ -100,19 +122,19 @@ class JournalBuffer:
         self._under_way -= 1
 
     async def _commit(self, site_id: int, waiting: Sequence[_Waiting]) -> None:
-        entry = _make_entry(site_id, [each.row for each in waiting])
+        rows = [each.row for each in waiting]
+        error: Exception | None = None
         try:
-            await self._journal.append(entry)
-        except Exception as error:  # noqa: BLE001 - each request is told, and goes on
-            for each in waiting:
-                if not each.stored.done():
-                    each.stored.set_exception(error)
-            return
-        for row, stored in waiting:
-            now_ms = row.columns["received_at"]
-            self._quota.count_accepted(site_id, 1, now_ms=now_ms)
-            if not stored.done():  # cancelled: who asked has gone
-                stored.set_result(None)
+            await self._journal.append(_make_entry(site_id, rows))
+            now_ms = rows[-1].columns["received_at"]
+            self._count_accepted(site_id, len(rows), now_ms=now_ms)
+        except Exception as refusal:  # noqa: BLE001 - each request is told, and goes on
+            error = refusal
+        for _, done in waiting:
+            try:
+                done(error)
+            except Exception:  # noqa: BLE001 - the others are told all the same
+                _log.exception("answer failed")
 
 
 def _make_entry(site_id: int, rows: Sequence[Row]) -> Entry:

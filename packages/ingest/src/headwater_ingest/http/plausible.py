@@ -6,19 +6,35 @@ A drop is no error: the answer is 202 either way, with the number of dropped eve
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
 
 import msgspec
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from headwater_ingest.enrich.address import CLIENT_HEADERS, read_client
 from headwater_ingest.enrich.client_hints import HINT_HEADERS, ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.errors import JournalClosedError, JournalError
+from headwater_ingest.http.answer import BROKEN, CLOSE, Answer
 from headwater_ingest.http.body import read_body
+from headwater_ingest.http.direct import RawHeaders
 from headwater_ingest.http.event_trace import Tracer
 from headwater_ingest.http.native import Door
+from headwater_ingest.http.plausible_answers import (
+    BAD_REQUEST,
+    BUSY,
+    NO_JSON,
+    NO_OPTIONS,
+    NO_ROUTE,
+    NOT_ACCEPTABLE,
+    PREFLIGHT_ANSWER,
+    TAKEN,
+    TOO_LARGE,
+    json_answer,
+)
 from headwater_ingest.http.plausible_body import (
     MalformedJsonError,
     UnreadableBodyError,
@@ -29,28 +45,15 @@ from headwater_ingest.http.plausible_body import (
 )
 from headwater_ingest.http.plausible_fields import read_fields
 from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
-from headwater_ingest.http.respond import CORS
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.pipeline.web.steps import Sites
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.outcomes import ErrorCode, Outcome
 
-_T = TypeVar("_T")
 _Headers = Mapping[str, str]
-_Pairs = tuple[tuple[bytes, bytes], ...]
+_log = structlog.stdlib.get_logger(__name__)
 
-_ALLOWED: Final = (
-    b"Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
-    b"X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token"
-)
-_PREFLIGHT: Final[_Pairs] = (
-    *CORS,
-    (b"access-control-max-age", b"1728000"),
-    (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,OPTIONS"),
-    (b"access-control-allow-headers", _ALLOWED),
-)
-_CLOSE: Final = (b"connection", b"close")
 _ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json"})
 _READ_HEADERS: Final = {
     name.encode(): name
@@ -61,53 +64,10 @@ _READ_HEADERS: Final = {
 _PLAIN_ACCEPTS: Final = ("", "*/*")
 
 
-class _Answer(NamedTuple):
-    """An answer to a request, whole."""
-
-    status: int
-    headers: _Pairs
-    body: bytes = b""
-
-    def plus(self, *headers: tuple[bytes, bytes]) -> "_Answer":
-        """Returns the answer with more headers."""
-        return self._replace(headers=(*self.headers, *headers))
-
-
-def _with_body(status: int, body: bytes, kind: bytes, *headers: _Pairs) -> _Answer:
-    about = (
-        (b"content-type", b"%b; charset=utf-8" % kind),
-        (b"content-length", b"%d" % len(body)),
-    )
-    return _Answer(status, (*(pair for each in headers for pair in each), *about), body)
-
-
-def _text(status: int, body: bytes, headers: _Pairs = CORS) -> _Answer:
-    return _with_body(status, body, b"text/plain", headers)
-
-
-def _json(status: int, body: bytes, headers: _Pairs = ()) -> _Answer:
-    return _with_body(status, body, b"application/json", CORS, headers)
-
-
-_TAKEN: Final = _text(202, b"ok")
-_PREFLIGHT_ANSWER: Final = _Answer(204, _PREFLIGHT)
-_NO_OPTIONS: Final = _text(404, b"Not Found", ())
-_NO_ROUTE: Final = _text(404, b"Not Found")
-_NOT_ACCEPTABLE: Final = _text(406, b"Not Acceptable")
-_BAD_REQUEST: Final = _json(400, b'{"status":400,"message":"Bad Request"}')
-_NO_JSON: Final = _json(
-    400, b'{"errors":{"request":["Unable to parse request body as json"]}}'
-)
-_TOO_LARGE: Final = _json(413, b'{"status":413,"message":"Request Entity Too Large"}')
-_BUSY: Final = _json(
-    503, b'{"status":503,"message":"Service Unavailable"}', ((b"retry-after", b"5"),)
-)
-
-
 class _RefusedError(Exception):
     """A request is not understood, and this is the answer."""
 
-    def __init__(self, answer: _Answer, code: ErrorCode) -> None:
+    def __init__(self, answer: Answer, code: ErrorCode | None = None) -> None:
         super().__init__(answer.status)
         self.answer = answer
         self.code = code
@@ -144,12 +104,9 @@ class EventEndpoint:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Takes the event of one request and answers."""
+        """Takes the event of one request and answers, as an ASGI application."""
         try:
             answer = await self._answer(scope, receive)
-        except _RefusedError as refusal:
-            self._metrics.count_refused(refusal.code)
-            answer = refusal.answer
         except ClientGoneError:
             return
         await send(
@@ -161,29 +118,98 @@ class EventEndpoint:
         )
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
-        # Of a header that comes twice the first one counts.
-        raw = dict(reversed(scope["headers"]))
-        method = scope["method"]
-        if method == "OPTIONS":
+    def take(
+        self,
+        headers: RawHeaders,
+        body: bytes,
+        peer: str,
+        answer: Callable[[Answer], object],
+    ) -> None:
+        """Takes the event of a POST request, and answers now or later.
+
+        Args:
+            headers: Of the request, names in lower case.
+            body: As it was sent.
+            peer: The address at the other end of the connection; empty for a Unix
+                socket.
+            answer: What is given the answer.
+        """
+        try:
+            request = self._understand(_first_of_each(headers), body, peer)
+        except _RefusedError as refusal:
+            answer(self._refuse(refusal))
+            return
+        self._pipeline.take(request, partial(self._settle, answer))
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        raw = _first_of_each(scope["headers"])
+        if scope["method"] == "OPTIONS":
             is_preflight = b"access-control-request-method" in raw
-            return _PREFLIGHT_ANSWER if is_preflight else _NO_OPTIONS
-        if method != "POST":
-            return _NO_ROUTE
+            return PREFLIGHT_ANSWER if is_preflight else NO_OPTIONS
+        if scope["method"] != "POST":
+            return NO_ROUTE
+        try:
+            self._check_door()
+            body = await _read_body(receive, raw)
+            request = self._understand(raw, body, _peer(scope))
+        except _RefusedError as refusal:
+            return self._refuse(refusal)
+        query, taken = scope["query_string"], TAKEN
+        try:
+            if query and self._tracer.admits(query, raw):
+                result, told = await self._tracer.trace(request, raw)
+                taken = json_answer(202, told)
+            else:
+                result = await self._pipeline.build_and_buffer(request)
+        except JournalError as error:
+            return self._refuse(_explain(error))
+        return self._answer_to(result, taken)
+
+    def _understand(
+        self, raw: Mapping[bytes, bytes], body: bytes, peer: str
+    ) -> WebRequest:
+        """Returns what a request says.
+
+        Raises:
+            _RefusedError: It says nothing that can be taken.
+        """
+        self._check_door()
         headers = _read_headers(raw)
-        if not _accepts_json(headers.get("accept", "")):
-            return await _refuse_client(receive, raw, headers)
-        if self._door.refusing:
-            raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING)
-        fields = _read_fields(await _read(receive, raw, headers))
+        content_type = headers.get("content-type", "")
+        accepts_json = _accepts_json(headers.get("accept", ""))
+        # To a body that says what it is, Plausible looks first.
+        if accepts_json or is_parsed(kind_of(content_type)):
+            sent = _read_object(body, content_type)
+        if not accepts_json:
+            raise _RefusedError(NOT_ACCEPTABLE)
+        fields = _read_fields(sent)
         self._check_sites(fields)
-        request = self._make_request(fields, scope, headers)
-        query = scope["query_string"]
-        if query and self._tracer.admits(query, raw):
-            result, body = await _settle(self._tracer.trace(request, raw))
-            return self._answer_to(request, result, _json(202, body))
-        result = await _settle(self._pipeline.build_and_buffer(request))
-        return self._answer_to(request, result, _TAKEN)
+        return self._make_request(fields, headers, peer)
+
+    def _settle(
+        self, answer: Callable[[Answer], object], outcome: Result | Exception
+    ) -> None:
+        if isinstance(outcome, Result):
+            answer(self._answer_to(outcome, TAKEN))
+        elif isinstance(outcome, JournalError):
+            answer(self._refuse(_explain(outcome)))
+        else:
+            _log.error("request failed", exc_info=outcome)
+            answer(BROKEN)
+
+    def _refuse(self, refusal: _RefusedError) -> Answer:
+        if refusal.code:
+            self._metrics.count_refused(refusal.code)
+        return refusal.answer
+
+    def _check_door(self) -> None:
+        """Refuses all while the node stops.
+
+        Raises:
+            _RefusedError: It does.
+        """
+        if self._door.refusing:
+            raise _RefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
 
     def _check_sites(self, fields: WebFields) -> None:
         """Refuses what may be for a site that this node cannot know of yet.
@@ -194,12 +220,11 @@ class EventEndpoint:
         if self._sites.is_whole:
             return
         if not all(map(self._sites.by_domain, fields.domains)):
-            raise _RefusedError(_BUSY, ErrorCode.SITES_UNKNOWN)
+            raise _RefusedError(BUSY, ErrorCode.SITES_UNKNOWN)
 
     def _make_request(
-        self, fields: WebFields, scope: Scope, headers: _Headers
+        self, fields: WebFields, headers: _Headers, peer: str
     ) -> WebRequest:
-        peer = scope.get("client") or ("", 0)
         now_ms = self._clock()
         return WebRequest(
             received_at_ms=now_ms,
@@ -207,14 +232,12 @@ class EventEndpoint:
             fields=fields,
             user_agent=headers.get("user-agent", ""),
             hints=ClientHints.from_headers(headers),
-            client=read_client(headers, peer[0], trusted=self._trusted),
+            client=read_client(headers, peer, trusted=self._trusted),
         )
 
-    def _answer_to(
-        self, request: WebRequest, result: Result, taken: _Answer
-    ) -> _Answer:
+    def _answer_to(self, result: Result, taken: Answer) -> Answer:
         """Counts a request that was taken, and names the drops in its answer."""
-        self._count(request, result)
+        self._count(result)
         if not result.dropped:
             return taken
         reasons = ", ".join(dict.fromkeys(each.reason for each in result.dropped))
@@ -223,15 +246,23 @@ class EventEndpoint:
             (b"x-headwater-dropped", reasons.encode()),
         )
 
-    def _count(self, request: WebRequest, result: Result) -> None:
-        if result.buffered:
-            self._metrics.count_events(Outcome.ACCEPTED, len(result.buffered))
+    def _count(self, result: Result) -> None:
         if result.missing_rates:
             self._metrics.count_missing_rates(result.missing_rates)
-        if request.fields.truncated_props:
-            self._metrics.count_truncated_props(request.fields.truncated_props)
+        if result.truncated_props:
+            self._metrics.count_truncated_props(result.truncated_props)
         for each in result.dropped:
             self._metrics.count_events(Outcome.DROPPED, 1, each.reason)
+
+
+def _first_of_each(headers: RawHeaders) -> dict[bytes, bytes]:
+    """Returns headers by name; of one that comes twice the first one counts."""
+    return dict(reversed(headers))
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _read_headers(raw: Mapping[bytes, bytes]) -> _Headers:
@@ -243,57 +274,42 @@ def _read_headers(raw: Mapping[bytes, bytes]) -> _Headers:
     }
 
 
-async def _settle(work: Awaitable[_T]) -> _T:
-    """Returns what the pipeline answers.
+def _explain(error: JournalError) -> _RefusedError:
+    """Returns the refusal of a request whose rows the journal does not take."""
+    if isinstance(error, JournalClosedError):
+        return _RefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
+    return _RefusedError(BUSY, ErrorCode.JOURNAL_FULL)
+
+
+async def _read_body(receive: Receive, raw: Mapping[bytes, bytes]) -> bytes:
+    """Returns the body of a request.
 
     Raises:
-        _RefusedError: The journal does not take the rows.
-    """
-    try:
-        return await work
-    except JournalClosedError:
-        raise _RefusedError(_BUSY.plus(_CLOSE), ErrorCode.DRAINING) from None
-    except JournalError:
-        raise _RefusedError(_BUSY, ErrorCode.JOURNAL_FULL) from None
-
-
-async def _refuse_client(
-    receive: Receive, raw: Mapping[bytes, bytes], headers: _Headers
-) -> _Answer:
-    """Answers a client that takes no JSON; a body that says what it is goes first.
-
-    Raises:
-        _RefusedError: It is not what it says.
+        _RefusedError: It has more bytes than its kind may have, or takes too long.
         ClientGoneError: It ended early.
     """
-    if is_parsed(kind_of(headers.get("content-type", ""))):
-        await _read(receive, raw, headers)
-    return _NOT_ACCEPTABLE
+    kind = kind_of(raw.get(b"content-type", b"").decode("utf-8", "replace"))
+    try:
+        return await read_body(receive, raw, max_bytes=max_bytes(kind))
+    except RequestRefusedError as refusal:
+        # What is left of the body stands in the way of the next request.
+        is_known = is_parsed(kind) and refusal.code == ErrorCode.TOO_LARGE
+        answer = (TOO_LARGE if is_known else NO_JSON).plus(CLOSE)
+        raise _RefusedError(answer, refusal.code) from None
 
 
-async def _read(
-    receive: Receive, raw: Mapping[bytes, bytes], headers: _Headers
-) -> Mapping[str, Any]:
+def _read_object(body: bytes, content_type: str) -> Mapping[str, Any]:
     """Returns what the body of a request holds.
 
     Raises:
         _RefusedError: It cannot be read.
-        ClientGoneError: It ended early.
     """
-    content_type = headers.get("content-type", "")
-    kind = kind_of(content_type)
     try:
-        body = await read_body(receive, raw, max_bytes=max_bytes(kind))
         return read_object(body, content_type)
-    except RequestRefusedError as refusal:
-        # What is left of the body stands in the way of the next request.
-        is_known = is_parsed(kind) and refusal.code == ErrorCode.TOO_LARGE
-        answer = (_TOO_LARGE if is_known else _NO_JSON).plus(_CLOSE)
-        raise _RefusedError(answer, refusal.code) from None
     except MalformedJsonError:
-        raise _RefusedError(_BAD_REQUEST, ErrorCode.MALFORMED_BODY) from None
+        raise _RefusedError(BAD_REQUEST, ErrorCode.MALFORMED_BODY) from None
     except UnreadableBodyError:
-        raise _RefusedError(_NO_JSON, ErrorCode.MALFORMED_BODY) from None
+        raise _RefusedError(NO_JSON, ErrorCode.MALFORMED_BODY) from None
 
 
 def _read_fields(sent: Mapping[str, Any]) -> WebFields:
@@ -306,7 +322,7 @@ def _read_fields(sent: Mapping[str, Any]) -> WebFields:
     if isinstance(fields, WebFields):
         return fields
     body = msgspec.json.encode({"errors": fields})
-    raise _RefusedError(_json(400, body), ErrorCode.MALFORMED_BODY)
+    raise _RefusedError(json_answer(400, body), ErrorCode.MALFORMED_BODY)
 
 
 def _accepts_json(accept: str) -> bool:

@@ -5,9 +5,10 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from headwater_ingest.http import direct
 from headwater_ingest.http.native import (
     BatchEndpoint,
     Door,
@@ -33,17 +34,31 @@ class Application(Starlette):
         super().__init__(
             routes=routes, exception_handlers={HTTPException: answer_no_route}
         )
-        self._takers: dict[str, ASGIApp] = {
+        self._endpoints: dict[str, ASGIApp] = {
             each.path: each.endpoint
             for each in routes
             if isinstance(each.endpoint, BatchEndpoint | EventEndpoint)
         }
 
+    @property
+    def takers(self) -> dict[str, direct.Taker]:
+        """What plain requests go to past the application, by path."""
+        return direct_takers(self.routes)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         is_post = scope["type"] == "http" and scope["method"] == "POST"
-        taker = self._takers.get(scope["path"]) if is_post else None
-        await (taker or super().__call__)(scope, receive, send)
+        endpoint = self._endpoints.get(scope["path"]) if is_post else None
+        await (endpoint or super().__call__)(scope, receive, send)
+
+
+def direct_takers(routes: Sequence[BaseRoute]) -> dict[str, direct.Taker]:
+    """Returns those endpoints that plain requests may go to directly, by path."""
+    return {
+        each.path: each.endpoint
+        for each in routes
+        if isinstance(each, Route) and isinstance(each.endpoint, EventEndpoint)
+    }
 
 
 def ingest_routes(intake: Taker, *, door: Door, metrics: Metrics) -> list[Route]:

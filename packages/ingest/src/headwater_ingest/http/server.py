@@ -3,14 +3,16 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from headwater_ingest.errors import AddressUnavailableError
-from headwater_ingest.http.joined_writes import JoiningProtocol
+from headwater_ingest.http.direct import Directory, DirectProtocol, Taker
 
 _BACKLOG = 2048
 # Longer than the flush interval of any client, so that its connection stays open.
@@ -43,18 +45,27 @@ def listen(host: str, port: int) -> socket.socket:
 class HttpServer:
     """Serves an application on a socket until it is told to finish."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        sock: socket.socket | None = None,
+        *,
+        takers: Mapping[str, Taker] | None = None,
+    ) -> None:
         """Prepare; `start` serves.
 
         Args:
             app: The application.
             sock: Where connections are accepted; None: they come by `adopt`.
+            takers: What plain requests of a path go to past the application.
         """
         self._sockets = [] if sock is None else [sock]
+        self._directory = Directory(takers or {})
+        protocol = partial(DirectProtocol, directory=self._directory)
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=JoiningProtocol,
+                http=cast("type[asyncio.Protocol]", protocol),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -93,6 +104,7 @@ class HttpServer:
         """Return when the requests that are in flight now have been answered."""
         if in_flight := set(self._server.server_state.tasks):
             await asyncio.wait(in_flight)
+        await self._directory.finish()
 
     async def close(self) -> None:
         """Close every connection; a request in flight has a moment to end."""

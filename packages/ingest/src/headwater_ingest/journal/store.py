@@ -34,27 +34,31 @@ _PROBE_BYTES: Final = 1024 * 1024
 
 # A group is one INSERT, which is a transaction by itself. Each step of each statement
 # lets the GIL go, and beside a busy loop it takes half a millisecond to have it back.
-_CHUNK: Final = (
-    "first_row, row_count, first_byte, byte_count, at_ms, counts, sites, body"
-)
-_TAKEN: Final = "seq, event_ids, batch_ids, answers"
 _MAKE_GROUPS: Final = (
-    f"CREATE TEMP VIEW groups AS SELECT {_CHUNK}, {_TAKEN}, 0 AS expired FROM "
-    f"chunks JOIN (SELECT {_TAKEN} FROM seen)",
-    f"""
+    """
+CREATE TEMP VIEW groups AS SELECT
+    first_row, row_count, first_byte, byte_count, chunks.at_ms, counts, sites, body,
+    seq, event_ids, batch_ids, answers, 0 AS expired
+    FROM chunks, seen
+""",
+    """
 CREATE TEMP TRIGGER insert_group INSTEAD OF INSERT ON groups BEGIN
-    INSERT INTO chunks ({_CHUNK}) SELECT
-        NEW.first_row, NEW.row_count, NEW.first_byte, NEW.byte_count, NEW.at_ms,
-        NEW.counts, NEW.sites, NEW.body
+    INSERT INTO chunks
+        (first_row, row_count, first_byte, byte_count, at_ms, counts, sites, body)
+        SELECT NEW.first_row, NEW.row_count, NEW.first_byte, NEW.byte_count,
+            NEW.at_ms, NEW.counts, NEW.sites, NEW.body
         WHERE NEW.row_count;
-    INSERT INTO seen (at_ms, {_TAKEN}) SELECT
-        NEW.at_ms, NEW.seq, NEW.event_ids, NEW.batch_ids, NEW.answers WHERE NEW.seq;
+    INSERT INTO seen
+        SELECT NEW.seq, NEW.at_ms, NEW.event_ids, NEW.batch_ids, NEW.answers
+        WHERE NEW.seq;
     DELETE FROM seen WHERE seq <= NEW.expired;
 END
 """,
 )
-_NONE: Final = (None,) * 4
-_INSERT_GROUP: Final = f"INSERT INTO groups VALUES ({', '.join('?' * 13)})"
+_INSERT_GROUP: Final = (
+    "INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_NO_BATCHES: Final = (None,) * 4
 
 _SEEN: Final = "SELECT seq, at_ms, event_ids, batch_ids, length(answers) FROM seen "
 
@@ -149,7 +153,9 @@ class Store:
             group.encode_sites(),
             body,
         )
-        taken = (seen.seq, seen.event_ids, seen.batch_ids, answers) if seen else _NONE
+        taken = (
+            (seen.seq, seen.event_ids, seen.batch_ids, answers) if seen else _NO_BATCHES
+        )
         last_expired = expired[-1].seq if expired else 0
         self._connection.execute(_INSERT_GROUP, (*chunk, *taken, last_expired))
         self._next_row += numbers

@@ -114,7 +114,7 @@ async def _work(inherited: Inheritance) -> None:
             door=orders,
             metrics=metrics,
         )
-        server = HttpServer(app)
+        server = HttpServer(app, takers=app.takers)
         await server.start()
         stack.enter_context(_adopting(server, inherited.channel_fd))
         owner.tell(Ready())

@@ -35,6 +35,7 @@ from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,7 +172,7 @@ class WebEdge:
         steps = WebSteps(
             self.enrichment, sites=self.sites, gate=self.gate, salts=self.salts
         )
-        buffer = JournalBuffer(self.journal, self.gate)
+        buffer = JournalBuffer(self.journal, self._count_accepted)
         pipeline = WebPipeline(
             steps.ordered(),
             sessions=self.sessions,
@@ -191,6 +192,10 @@ class WebEdge:
             clock=lambda: self.now_ms,
         )
         self.app = Application(routes=[event_route(endpoint)])
+
+    def _count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
+        self.metrics.count_events(Outcome.ACCEPTED, events)
+        self.gate.count_accepted(site_id, events, now_ms=now_ms)
 
     def change_site(self, **fields: Any) -> None:
         """Changes the site `example.com`."""

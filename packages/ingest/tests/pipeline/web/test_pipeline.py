@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -100,8 +100,11 @@ class Parts:
         self.visits.append(visit)
         return self.answer
 
-    async def append(self, rows: Sequence[Row]) -> None:
+    def put(
+        self, rows: Sequence[Row], done: Callable[[Exception | None], object]
+    ) -> None:
         self.rows.append(list(rows))
+        done(None)
 
     def count_dropped(self, site_id: int, reason: Reason) -> None:
         self.counted.append((site_id, reason))

@@ -9,7 +9,7 @@ behind: not the ids of visitor and session, and nothing of a session that was op
 before, not even if it is the sender's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -104,13 +104,15 @@ class _Recorder:
             self._note(REGISTER_SESSION, {"session": told}, None)
         return session
 
-    async def append(self, rows: Sequence[Row]) -> None:
-        """Puts rows on disk, then tells what is in them."""
-        await self._buffer.append(rows)
+    def put(
+        self, rows: Sequence[Row], done: Callable[[Exception | None], object]
+    ) -> None:
+        """Tells what is in rows, and has them put on disk."""
         taken = [each.trace for each in self.events if not each.trace.reason]
         for trace, row in zip(taken, rows, strict=True):
             is_own = trace.steps[-1].set["session"] == BEGUN
             trace.row = _show_row(row, with_facts=is_own)
+        self._buffer.put(rows, done)
 
     def count_dropped(self, site_id: int, reason: Reason) -> None:
         """Counts an event that leaves no row."""
