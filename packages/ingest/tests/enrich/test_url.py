@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from headwater_ingest.enrich.url import (
     MAX_URL_CHARS,
+    NO_HOSTNAME,
     Page,
     UrlParts,
     page_cache_info,
@@ -14,6 +15,7 @@ from headwater_ingest.enrich.url import (
 )
 
 ANYTHING = st.text(st.characters(codec=None))
+SCHEMES = st.sampled_from(["http:", "https:", "HTTP:", "ftp:", "http:/", ""])
 URL_LIKE = st.text("aW.:/?#@[]%+&=1 ", max_size=60)
 
 
@@ -134,16 +136,26 @@ def test_missing_query_has_no_named_parameter(query: str | None) -> None:
 
 
 def test_url_of_2_mb_is_cut_before_it_is_read_and_never_cached() -> None:
-    before = page_cache_info().currsize
     assert len(read_page("http://a.b/" + "x" * 2_000_000).pathname) < MAX_URL_CHARS
+    before = page_cache_info().currsize
+    assert len(read_page("http://" + "x" * 2_000_000).hostname) < MAX_URL_CHARS
     assert page_cache_info().currsize == before
 
 
-def test_page_of_a_repeated_url_comes_from_the_cache() -> None:
+def test_hostname_of_another_page_of_a_site_comes_from_the_cache() -> None:
     read_page("http://cached.example/")
     hits = page_cache_info().hits
-    read_page("http://cached.example/")
+    assert read_page("http://cached.example/other?q#f").pathname == "/other"
     assert page_cache_info().hits == hits + 1
+
+
+@given(ANYTHING | URL_LIKE | st.builds("{}//{}".format, SCHEMES, URL_LIKE))
+def test_a_page_is_made_of_the_parts_of_its_url(url: str) -> None:
+    parts = split_url(url)
+    pathname = read_page("http://h" + (parts.path or "/")).pathname
+    hostname = parts.hostname or NO_HOSTNAME
+    if not parts.path or parts.path.startswith("/"):
+        assert read_page(url) == Page(hostname, pathname)
 
 
 @given(ANYTHING | URL_LIKE)

@@ -15,7 +15,9 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from headwater_ingest.enrich.networks import NetworkSet, read_address
 
@@ -41,7 +43,7 @@ class IpClass(StrEnum):
     ANONYMOUS_VPN = "anonymous_vpn_ip"
 
 
-class Client(NamedTuple):
+class Client(msgspec.Struct, frozen=True):
     """Who sent a request.
 
     Attributes:

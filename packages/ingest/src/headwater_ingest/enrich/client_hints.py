@@ -7,7 +7,9 @@ than a user agent.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from headwater_ingest.enrich.agent_rules import Found, cut_version, join_version
 
@@ -95,7 +97,7 @@ HINT_HEADERS: Final = frozenset(
 """The headers."""
 
 
-class ClientHints(NamedTuple):
+class ClientHints(msgspec.Struct, frozen=True):
     """The hints of one request, as the headers have them; empty where absent."""
 
     brands: str = ""

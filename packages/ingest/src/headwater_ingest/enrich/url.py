@@ -16,7 +16,9 @@ from headwater_schema.values import clean_text
 NO_HOSTNAME: Final = "(none)"
 MAX_URL_CHARS: Final = 2000
 _MAX_CACHED_CHARS: Final = 512
-"""Longer URLs are read each time: a cache full of them would hold 16 MB."""
+"""Longer origins are read each time: a cache full of them would hold 16 MB."""
+
+_USUAL_SCHEMES: Final = ("https://", "http://")
 
 _PARTS: Final = re.compile(
     r"(?:([^:/?#]+):)?"
@@ -81,7 +83,13 @@ def split_url(url: str) -> UrlParts:
 
 def read_page(url: str) -> Page:
     """Returns the page that `url` names, without its fragment."""
-    return _page(url) if len(url) <= _MAX_CACHED_CHARS else _page.__wrapped__(url)
+    if not url.startswith(_USUAL_SCHEMES):
+        return _make_page(split_url(url))
+    rest = url[:MAX_URL_CHARS].partition("#")[0].partition("?")[0]
+    slash = rest.find("/", rest.index("/") + 2)
+    origin, path = (rest, "/") if slash < 0 else (rest[:slash], rest[slash:])
+    read = _read_hostname if len(origin) <= _MAX_CACHED_CHARS else _uncached_hostname
+    return Page(read(origin), _decode(path).rstrip())
 
 
 def read_hash_page(url: str) -> Page:
@@ -103,17 +111,17 @@ def read_query(query: str | None) -> dict[str, str]:
 
 
 @lru_cache(maxsize=8192)
-def _page(url: str) -> Page:
-    return _make_page(split_url(url))
+def _read_hostname(origin: str) -> str:
+    return split_url(origin).hostname or NO_HOSTNAME
 
 
-page_cache_info: Final = _page.cache_info
-"""How often `read_page` knew its answer."""
+_uncached_hostname: Final = _read_hostname.__wrapped__
+page_cache_info: Final = _read_hostname.cache_info
+"""How often `read_page` knew the hostname of an origin."""
 
 
 def _make_page(parts: UrlParts) -> Page:
-    pathname = _decode(parts.path or "/").rstrip()
-    return Page(parts.hostname or NO_HOSTNAME, pathname)
+    return Page(parts.hostname or NO_HOSTNAME, _decode(parts.path or "/").rstrip())
 
 
 def _read_host(authority: str) -> str:

@@ -101,7 +101,7 @@ def show_request(request: WebRequest) -> dict[str, Any]:
         **fields,
         "page": fields["page"]._asdict(),
         "money": fields["money"] and fields["money"]._asdict(),
-        "client": request.client._asdict(),
+        "client": msgspec.structs.asdict(request.client),
     }
 
 

@@ -24,6 +24,7 @@ from headwater_schema.outcomes import Outcome, Reason
 MOST_WAITING_ROWS: Final = 1000
 """So many rows go to the journal, whatever is under way: it bounds what waits."""
 
+GATHER_S: Final = 0.002
 _NOT_REMEMBERED: Final = b""
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -110,6 +111,7 @@ class JournalBuffer:
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
+            await self._gather()
             waiting, self._waiting = self._waiting, []
             sites: dict[int, list[_Waiting]] = {}
             for each in waiting:
@@ -120,6 +122,14 @@ class JournalBuffer:
             else:
                 await asyncio.gather(*commits)
         self._under_way -= 1
+
+    async def _gather(self) -> None:
+        """Lets more rows come while each turn of the loop brings some."""
+        now = asyncio.get_running_loop().time
+        ends_at, count = now() + GATHER_S, 0
+        while count < len(self._waiting) < MOST_WAITING_ROWS and now() < ends_at:
+            count = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _commit(self, site_id: int, waiting: Sequence[_Waiting]) -> None:
         rows = [each.row for each in waiting]

@@ -38,12 +38,13 @@ from headwater_ingest.http.plausible_answers import (
 from headwater_ingest.http.plausible_body import (
     MalformedJsonError,
     UnreadableBodyError,
+    is_json,
     is_parsed,
     kind_of,
     max_bytes,
     read_object,
 )
-from headwater_ingest.http.plausible_fields import read_fields
+from headwater_ingest.http.plausible_fields import read_fields, read_usual
 from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
@@ -135,14 +136,14 @@ class EventEndpoint:
             answer: What is given the answer.
         """
         try:
-            request = self._understand(_first_of_each(headers), body, peer)
+            request = self._understand(headers, body, peer)
         except _RefusedError as refusal:
             answer(self._refuse(refusal))
             return
         self._pipeline.take(request, partial(self._settle, answer))
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        raw = _first_of_each(scope["headers"])
+        raw = dict(reversed(scope["headers"]))
         if scope["method"] == "OPTIONS":
             is_preflight = b"access-control-request-method" in raw
             return PREFLIGHT_ANSWER if is_preflight else NO_OPTIONS
@@ -151,7 +152,7 @@ class EventEndpoint:
         try:
             self._check_door()
             body = await _read_body(receive, raw)
-            request = self._understand(raw, body, _peer(scope))
+            request = self._understand(scope["headers"], body, _peer(scope))
         except _RefusedError as refusal:
             return self._refuse(refusal)
         query, taken = scope["query_string"], TAKEN
@@ -165,9 +166,7 @@ class EventEndpoint:
             return self._refuse(_explain(error))
         return self._answer_to(result, taken)
 
-    def _understand(
-        self, raw: Mapping[bytes, bytes], body: bytes, peer: str
-    ) -> WebRequest:
+    def _understand(self, raw: RawHeaders, body: bytes, peer: str) -> WebRequest:
         """Returns what a request says.
 
         Raises:
@@ -175,14 +174,7 @@ class EventEndpoint:
         """
         self._check_door()
         headers = _read_headers(raw)
-        content_type = headers.get("content-type", "")
-        accepts_json = _accepts_json(headers.get("accept", ""))
-        # To a body that says what it is, Plausible looks first.
-        if accepts_json or is_parsed(kind_of(content_type)):
-            sent = _read_object(body, content_type)
-        if not accepts_json:
-            raise _RefusedError(NOT_ACCEPTABLE)
-        fields = _read_fields(sent)
+        fields = _read_fields(headers, body)
         self._check_sites(fields)
         return self._make_request(fields, headers, peer)
 
@@ -255,21 +247,16 @@ class EventEndpoint:
             self._metrics.count_events(Outcome.DROPPED, 1, each.reason)
 
 
-def _first_of_each(headers: RawHeaders) -> dict[bytes, bytes]:
-    """Returns headers by name; of one that comes twice the first one counts."""
-    return dict(reversed(headers))
-
-
 def _peer(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else ""
 
 
-def _read_headers(raw: Mapping[bytes, bytes]) -> _Headers:
-    """Returns the headers that somebody reads, as text."""
+def _read_headers(raw: RawHeaders) -> _Headers:
+    """Returns the headers that somebody reads, as text; the first one of a name."""
     return {
         name: value.decode("utf-8", "replace")
-        for sent, value in raw.items()
+        for sent, value in reversed(raw)
         if (name := _READ_HEADERS.get(sent)) is not None
     }
 
@@ -312,17 +299,24 @@ def _read_object(body: bytes, content_type: str) -> Mapping[str, Any]:
         raise _RefusedError(NO_JSON, ErrorCode.MALFORMED_BODY) from None
 
 
-def _read_fields(sent: Mapping[str, Any]) -> WebFields:
+def _read_fields(headers: _Headers, body: bytes) -> WebFields:
     """Returns the fields of a request.
 
     Raises:
-        _RefusedError: Some have faults.
+        _RefusedError: There are none, some have faults, or the client takes no JSON.
     """
-    fields = read_fields(sent)
-    if isinstance(fields, WebFields):
-        return fields
-    body = msgspec.json.encode({"errors": fields})
-    raise _RefusedError(json_answer(400, body), ErrorCode.MALFORMED_BODY)
+    content_type = headers.get("content-type", "")
+    kind = kind_of(content_type)
+    if not _accepts_json(headers.get("accept", "")):
+        if is_parsed(kind):  # Plausible looks first at what says what it is
+            _read_object(body, content_type)
+        raise _RefusedError(NOT_ACCEPTABLE)
+    fields = read_usual(body) if is_json(kind) else None
+    found = fields or read_fields(_read_object(body, content_type))
+    if isinstance(found, WebFields):
+        return found
+    faults = msgspec.json.encode({"errors": found})
+    raise _RefusedError(json_answer(400, faults), ErrorCode.MALFORMED_BODY)
 
 
 def _accepts_json(accept: str) -> bool:

@@ -49,6 +49,11 @@ def is_parsed(kind: str) -> bool:
     return kind in {_JSON, _FORM} or kind.startswith(_MULTIPART)
 
 
+def is_json(kind: str) -> bool:
+    """Whether a body of this kind is read as JSON, whatever it says that it is."""
+    return kind != _FORM and not kind.startswith(_MULTIPART)
+
+
 def is_form(content_type: str) -> bool:
     """Whether a body of this type is read as a form."""
     kind = kind_of(content_type)

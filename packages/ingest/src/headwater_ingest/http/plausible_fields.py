@@ -38,6 +38,7 @@ _SYSTEM_EVENTS: Final = frozenset(
     }
 )
 _WITH_PATH: Final = frozenset({"404", "WP Form Completions", "Form: Submission"})
+_UNUSUAL_NAMES: Final = _WITH_PATH | {ENGAGEMENT}
 _MAX_DOMAINS: Final = 100
 """What comes after so many in a list is not looked at."""
 
@@ -60,6 +61,64 @@ _PROP_TOO_LONG: Final = (
 )
 
 Faults = dict[str, list[str]]
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """A body as the tracker sends nearly all."""
+
+    n: str
+    u: str
+    d: str
+    r: Any = None
+    p: Any = None
+    v: Any = None
+
+
+def read_usual(body: bytes) -> WebFields | None:
+    """Returns the fields of a JSON body that is like nearly all others.
+
+    They are those that `read_fields` finds, in half the time. Of a body in which there
+    is anything else to be considered it says nothing.
+    """
+    try:
+        sent = _decode_usual(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    name, url, domain = sent.n, sent.u, sent.d.strip()
+    if (
+        not name.strip()
+        or len(name) > MAX_NAME_CHARS
+        or name in _UNUSUAL_NAMES
+        or not url.isascii()
+        or len(url) > MAX_URL_BYTES
+        or url[: len(_FORBIDDEN)].lower() == _FORBIDDEN
+        or not domain
+        or "," in domain
+        or b"\\u0000" in body
+    ):
+        return None
+    page = read_page(url)
+    faults: Faults = {}
+    props, truncated = _NO_PROPS
+    if sent.p is not None:
+        sent_props = _read_object(sent.p)
+        props, truncated = _read_props(sent_props, name=name, page=page, faults=faults)
+    if faults or not page.pathname:
+        return None
+    return WebFields(
+        name=name,
+        url=url,
+        page=page,
+        domains=(_clean_domain(domain),),
+        referrer=_read_referrer(sent.r),
+        props=props,
+        truncated_props=truncated,
+        money=None,
+        is_interactive=True,
+        scroll_depth=0,
+        engagement_time_ms=0,
+        script_version=_read_version(sent.v),
+    )
 
 
 def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
@@ -277,3 +336,6 @@ def _fits(text: str, max_bytes: int) -> bool:
     if len(text) > max_bytes:
         return False
     return text.isascii() or len(text.encode()) <= max_bytes
+
+
+_decode_usual: Final = msgspec.json.Decoder(_Usual).decode

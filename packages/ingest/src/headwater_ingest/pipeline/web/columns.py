@@ -6,8 +6,7 @@ of the writer's time.
 """
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,10 +16,13 @@ from headwater_ingest.rows import DEFAULTS, Row, divide_columns
 def gather_rows(rows: Sequence[Row]) -> bytes:
     """Returns some rows in the form of `encode_rows`, in their order."""
     sets = [row.columns for row in rows]
-    names = dict.fromkeys(chain.from_iterable(sets))
-    constants, varying = divide_columns(
-        {name: [each.get(name, DEFAULTS[name]) for each in sets] for name in names}
-    )
+    columns: dict[str, Any] = {}
+    for each in sets:
+        columns |= each
+    for name in columns:
+        default = DEFAULTS[name]
+        columns[name] = [each.get(name, default) for each in sets]
+    constants, varying = divide_columns(columns)
     return _encode(([row.event_id for row in rows], constants, varying))
 
 

@@ -191,12 +191,10 @@ class WebPipeline:
         return None
 
     def _run_timed(self, event: WebEvent) -> Reason | None:
-        started = perf_counter()
         for name, step in self._steps:
+            started = perf_counter()
             reason = step(event)
-            ended = perf_counter()
-            self._observe(name, ended - started)
-            started = ended
+            self._observe(name, perf_counter() - started)
             if reason is not None:
                 return reason
         return None
