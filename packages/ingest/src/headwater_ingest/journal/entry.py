@@ -24,7 +24,8 @@ class Entry(msgspec.Struct, frozen=True):
     """One batch, ready for the disk.
 
     Attributes:
-        site_id: The site that sent it.
+        site_id: The site that sent it; of rows that are not remembered and have several
+            sites, one of these.
         batch_id: 16 bytes, the same on every retry; empty for rows that nobody can
             send again, because their ids are ours. Those are not remembered.
         event_ids: The ids of the rows, 16 bytes each, in the order of the rows.
@@ -32,7 +33,8 @@ class Entry(msgspec.Struct, frozen=True):
         row_count: How many rows that are.
         answer: The answer to the batch, a `BatchResult` as JSON.
         ids_digest: Digest of all event ids of the batch as it was sent.
-        counts: What becomes of its events, unless some are known by then.
+        counts: What becomes of its events, unless some are known by then. Of rows that
+            are not remembered: how many each site has.
     """
 
     site_id: int
@@ -47,6 +49,13 @@ class Entry(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if len(self.event_ids) != ID_BYTES * self.row_count:
             raise ValueError("an entry has one event id of 16 bytes per row")
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        """The sites of its rows."""
+        if self.batch_id:
+            return (self.site_id,)
+        return tuple([count.site_id for count in self.counts])
 
     @property
     def size(self) -> int:

@@ -100,7 +100,7 @@ class GroupBuilder:
     def add(self, entry: Entry) -> Receipt:
         """Take what is new in an entry, and say what that is."""
         if not entry.batch_id:
-            self._take_rows(entry.site_id, entry.rows, count=entry.row_count)
+            self._take_unremembered(entry)
             self._count(entry)
             return _COMMITTED
         stored = self._find_answer(entry.batch_id)
@@ -132,12 +132,23 @@ class GroupBuilder:
             self.group.event_ids |= ids
         self.group.answers[entry.batch_id] = StoredAnswer(entry.ids_digest, answer)
 
+    def _take_unremembered(self, entry: Entry) -> None:
+        """Take rows of any number of sites; each holds its share of their bytes."""
+        self.group.blobs.append(entry.rows)
+        self.group.row_count += entry.row_count
+        size = len(entry.rows) / entry.row_count
+        for site_id, _, _, rows in entry.counts:
+            self._hold(site_id, rows, round(size * rows))
+
     def _take_rows(self, site_id: int, rows: bytes, *, count: int) -> None:
-        group = self.group
-        group.blobs.append(rows)
-        group.row_count += count
-        held_rows, held_bytes = group.sites.get(site_id, (0, 0))
-        group.sites[site_id] = held_rows + count, held_bytes + len(rows)
+        self.group.blobs.append(rows)
+        self.group.row_count += count
+        self._hold(site_id, count, len(rows))
+
+    def _hold(self, site_id: int, rows: int, size: int) -> None:
+        sites = self.group.sites
+        held_rows, held_bytes = sites.get(site_id, (0, 0))
+        sites[site_id] = held_rows + rows, held_bytes + size
 
     def _count(self, entry: Entry) -> None:
         # A loop, since the update of a Counter costs ten times as much.

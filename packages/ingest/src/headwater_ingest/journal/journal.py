@@ -241,7 +241,8 @@ class Journal:
                 "yet: bring ClickHouse back, or raise HEADWATER_JOURNAL_MAX_BYTES"
             )
         if used >= self._max_bytes // 2:
-            self._admit_site(entry.site_id)
+            for site_id in entry.sites:
+                self._admit_site(site_id)
 
     def _admit_site(self, site_id: int) -> None:
         share = self._shares.fair_share(
