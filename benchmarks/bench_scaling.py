@@ -88,7 +88,10 @@ def main() -> None:
     arguments = parser.parse_args()
     groups = (
         [Case(f"{rows:,} rows", rows) for rows in (1_000, 100_000, arguments.rows)],
-        [Case("1 site"), Case(f"{SITES:,} sites", sites=MANY, rules=RULES)],
+        [
+            Case("1 site", rules=RULES),
+            Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
+        ],
         [Case(f"{count} workers", workers=count) for count in (1, 2, 4)],
     )
     rows: dict[str, Figures] = {}

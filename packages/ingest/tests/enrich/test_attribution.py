@@ -133,3 +133,21 @@ def test_no_texts_make_attribution_fail(url: str, referrer: str) -> None:
     assert attribute(url, referrer).acquisition_channel
     tagged = attribute(f"https://a.b/?utm_source={url}", f"https://{referrer}")
     assert tagged.acquisition_channel
+
+
+@pytest.mark.parametrize(
+    "url, referrer",
+    [
+        ("https://site.example/", "https://site.example/other"),
+        ("https://site.example/", "https://www.SITE.example/other?q"),
+        ("http://www.site.example:8080", "https://site.example"),
+        ("android-app://site.example/x", "https://site.example/"),
+    ],
+)
+def test_a_page_of_the_site_itself_is_no_referrer(url: str, referrer: str) -> None:
+    assert attribute(url, referrer) == NOWHERE
+    assert attribute("https://other.example/", referrer).referrer_source
+
+
+def test_two_hosts_that_are_not_known_are_not_the_same() -> None:
+    assert attribute("", "https://(none)/").referrer == "(none)"

@@ -25,7 +25,7 @@ ANYTHING = st.text(st.characters(codec=None))
     ],
 )
 def test_referrer_is_host_and_path(referrer: str, text: str, source: str) -> None:
-    found = read_referrer(referrer, "site.example")
+    found = read_referrer(referrer)
     assert found is not None
     assert (found.text, found.source) == (text, source)
 
@@ -42,26 +42,24 @@ def test_referrer_is_host_and_path(referrer: str, text: str, source: str) -> Non
         "a.example/path",
         "//a.example/path",
         "http://localhost:4000/",
-        "https://site.example/other",
-        "https://www.SITE.example/other",
     ],
 )
 def test_what_is_not_from_outside_is_no_referrer(referrer: str) -> None:
-    assert read_referrer(referrer, "site.example") is None
+    assert read_referrer(referrer) is None
 
 
-def test_page_without_host_is_no_host_of_a_referrer() -> None:
-    assert read_referrer("https://a.example", "") == Referrer("https", "a.example", "")
-    assert read_referrer("https://", "") is None
+def test_referrer_has_a_host() -> None:
+    assert read_referrer("https://a.example") == Referrer("https", "a.example", "")
+    assert read_referrer("https://") is None
 
 
 def test_referrer_of_1_mb_is_cut() -> None:
-    found = read_referrer("https://a.example/" + "x" * 1_000_000, "")
+    found = read_referrer("https://a.example/" + "x" * 1_000_000)
     assert found is not None
     assert len(found.text) < MAX_URL_CHARS
 
 
-@given(ANYTHING | ANYTHING.map(lambda text: f"https://{text}"), ANYTHING)
-def test_no_text_makes_reading_a_referrer_fail(referrer: str, hostname: str) -> None:
-    found = read_referrer(referrer, hostname)
+@given(ANYTHING | ANYTHING.map(lambda text: f"https://{text}"))
+def test_no_text_makes_reading_a_referrer_fail(referrer: str) -> None:
+    found = read_referrer(referrer)
     assert found is None or found.host

@@ -8,7 +8,12 @@ from headwater_ingest.enrich.channels import Visit, find_channel
 from headwater_ingest.enrich.referrer import read_referrer
 from headwater_ingest.enrich.sources import SourceTable
 from headwater_ingest.enrich.tags import NO_TAGS, read_tags
-from headwater_ingest.enrich.url import MAX_URL_CHARS, read_query, split_url
+from headwater_ingest.enrich.url import (
+    MAX_URL_CHARS,
+    NO_HOSTNAME,
+    read_hostname,
+    read_query,
+)
 
 _MAX_CACHED_CHARS: Final = 512
 """Longer URLs and referrers are read each time, so that the caches stay small."""
@@ -19,7 +24,7 @@ _MEDIUM_OF_CLICKS: Final = {
 }
 """The medium that a click id tells, by source, where the URL names none."""
 
-_ReadReferrer = Callable[[str, str], tuple[str, str]]
+_ReadReferrer = Callable[[str], tuple[str, str]]
 _FindChannel = Callable[[Visit], str]
 
 
@@ -40,7 +45,8 @@ class Attribution(NamedTuple):
 class Attributor:
     """Attributes visits by one table of sources. Its caches hold what it said last.
 
-    They are asked for what decides: the path of a page does not. Each holds at most
+    They are asked for what decides: the path of a page does not, and of its host only
+    whether it is that of the referrer. Each holds at most
     4096 entries of at most 512 characters: some 10 MB when all of them are long.
     """
 
@@ -67,15 +73,15 @@ class Attributor:
             url: The page; empty if unknown.
             referrer: As the browser sent it; empty if there is none.
         """
-        rest, _, query = url[:MAX_URL_CHARS].partition("#")[0].partition("?")
-        origin = _cut_path(rest) if referrer else ""
-        if len(origin) + len(query) + len(referrer) <= _MAX_CACHED_CHARS:
-            return self._cached(origin, query, referrer)
-        return self._uncached(origin, query, referrer)
+        query = url[:MAX_URL_CHARS].partition("#")[0].partition("?")[2]
+        if referrer and _is_of_page(referrer, url):
+            referrer = ""
+        if len(query) + len(referrer) <= _MAX_CACHED_CHARS:
+            return self._cached(query, referrer)
+        return self._uncached(query, referrer)
 
     def _attribute(
         self,
-        origin: str,
         query: str,
         referrer: str,
         *,
@@ -85,7 +91,7 @@ class Attributor:
         tags = read_tags(read_query(query)) if query else NO_TAGS
         text, source = ("", "")
         if referrer:
-            text, source = read_referrer(referrer, split_url(origin).hostname)
+            text, source = read_referrer(referrer)
         if tags.source:
             source = self._table.name_of(tags.source)
         click = tags.click_id_param
@@ -103,9 +109,9 @@ class Attributor:
             utm_term=tags.term,
         )
 
-    def _read_referrer(self, referrer: str, page_hostname: str) -> tuple[str, str]:
+    def _read_referrer(self, referrer: str) -> tuple[str, str]:
         """Returns a referrer as it is stored, and the source that it tells."""
-        found = read_referrer(referrer, page_hostname)
+        found = read_referrer(referrer)
         if found is None:
             return "", ""
         source = self._table.find_referrer(*found)
@@ -117,6 +123,7 @@ class Attributor:
         return find_channel(visit, self._table).value
 
 
-def _cut_path(url: str) -> str:
-    """Returns a URL up to its path, which begins at the third slash."""
-    return "/".join(url.split("/", 3)[:3])
+def _is_of_page(referrer: str, url: str) -> bool:
+    """Whether a referrer is a page of the host of another one, the site itself."""
+    hostname = read_hostname(referrer)
+    return hostname != NO_HOSTNAME and hostname == read_hostname(url)

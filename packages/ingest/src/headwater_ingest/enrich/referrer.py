@@ -33,18 +33,10 @@ class Referrer(NamedTuple):
         return f"{ANDROID_APP}://{self.host}" if app else self.host
 
 
-def read_referrer(referrer: str, page_hostname: str) -> Referrer | None:
-    """Returns the referrer, or None if it is none from outside.
-
-    Args:
-        referrer: As the browser sent it.
-        page_hostname: Hostname of the page, without a leading `www.`; a referrer of
-            that host is the site itself.
-    """
+def read_referrer(referrer: str) -> Referrer | None:
+    """Returns a referrer as the browser sent it, or None if it is none from outside."""
     parts = split_url(referrer)
     host = parts.hostname
-    if parts.scheme not in _SCHEMES or not host:
-        return None
-    if host in {page_hostname, "localhost"}:
+    if parts.scheme not in _SCHEMES or host in {"", "localhost"}:
         return None
     return Referrer(parts.scheme, host, parts.path.rstrip("/"))

@@ -24,7 +24,7 @@ def root_domain(hostname: str) -> str:
     return _root_domain(hostname) if len(hostname) <= _MAX_CHARS else hostname.lower()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def _root_domain(hostname: str) -> str:
     hostname = hostname.lower()
     if _may_be_address(hostname) and read_address(hostname) is not None:

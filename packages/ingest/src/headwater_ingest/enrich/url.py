@@ -85,11 +85,15 @@ def read_page(url: str) -> Page:
     """Returns the page that `url` names, without its fragment."""
     if not url.startswith(_USUAL_SCHEMES):
         return _make_page(split_url(url))
-    rest = url[:MAX_URL_CHARS].partition("#")[0].partition("?")[0]
-    slash = rest.find("/", rest.index("/") + 2)
-    origin, path = (rest, "/") if slash < 0 else (rest[:slash], rest[slash:])
-    read = _read_hostname if len(origin) <= _MAX_CACHED_CHARS else _uncached_hostname
-    return Page(read(origin), _decode(path).rstrip())
+    origin, path = _cut_usual(url)
+    return Page(_find_hostname(origin), _decode(path).rstrip())
+
+
+def read_hostname(url: str) -> str:
+    """Returns the hostname of the page that `url` names."""
+    if not url.startswith(_USUAL_SCHEMES):
+        return split_url(url).hostname or NO_HOSTNAME
+    return _find_hostname(_cut_usual(url)[0])
 
 
 def read_hash_page(url: str) -> Page:
@@ -110,12 +114,23 @@ def read_query(query: str | None) -> dict[str, str]:
     return parameters
 
 
-@lru_cache(maxsize=8192)
+def _cut_usual(url: str) -> tuple[str, str]:
+    """Cuts a URL of a usual scheme before its path, which it returns without query."""
+    rest = url[:MAX_URL_CHARS].partition("#")[0].partition("?")[0]
+    slash = rest.find("/", rest.index("/") + 2)
+    return (rest, "/") if slash < 0 else (rest[:slash], rest[slash:])
+
+
+def _find_hostname(origin: str) -> str:
+    is_long = len(origin) > _MAX_CACHED_CHARS
+    return (_read_hostname.__wrapped__ if is_long else _read_hostname)(origin)
+
+
+@lru_cache(maxsize=32_768)
 def _read_hostname(origin: str) -> str:
     return split_url(origin).hostname or NO_HOSTNAME
 
 
-_uncached_hostname: Final = _read_hostname.__wrapped__
 page_cache_info: Final = _read_hostname.cache_info
 """How often `read_page` knew the hostname of an origin."""
 
