@@ -6,72 +6,44 @@ A drop is no error: the answer is 202 either way, with the number of dropped eve
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Protocol
 
-import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from headwater_ingest.enrich.address import CLIENT_HEADERS, read_client
-from headwater_ingest.enrich.client_hints import HINT_HEADERS, ClientHints
+from headwater_ingest.enrich.address import read_client
+from headwater_ingest.enrich.client_hints import ClientHints
 from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.errors import JournalClosedError, JournalError
 from headwater_ingest.http.answer import BROKEN, CLOSE, Answer
-from headwater_ingest.http.body import read_body
 from headwater_ingest.http.direct import RawHeaders
 from headwater_ingest.http.event_trace import Tracer
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible_answers import (
-    BAD_REQUEST,
     BUSY,
-    NO_JSON,
     NO_OPTIONS,
     NO_ROUTE,
-    NOT_ACCEPTABLE,
     PREFLIGHT_ANSWER,
     TAKEN,
-    TOO_LARGE,
     json_answer,
 )
-from headwater_ingest.http.plausible_body import (
-    MalformedJsonError,
-    UnreadableBodyError,
-    is_json,
-    is_parsed,
-    kind_of,
-    max_bytes,
-    read_object,
+from headwater_ingest.http.plausible_request import (
+    EventRefusedError,
+    Headers,
+    read_headers,
+    read_request,
+    receive_body,
 )
-from headwater_ingest.http.plausible_fields import read_fields, read_usual
-from headwater_ingest.http.refusal import ClientGoneError, RequestRefusedError
+from headwater_ingest.http.refusal import ClientGoneError
 from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.pipeline.web.steps import Sites
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_schema.outcomes import ErrorCode, Outcome
 
-_Headers = Mapping[str, str]
 _log = structlog.stdlib.get_logger(__name__)
-
-_ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json"})
-_READ_HEADERS: Final = {
-    name.encode(): name
-    for name in ("accept", "content-type", "user-agent", *CLIENT_HEADERS, *HINT_HEADERS)
-}
-
-
-_PLAIN_ACCEPTS: Final = ("", "*/*")
-
-
-class _RefusedError(Exception):
-    """A request is not understood, and this is the answer."""
-
-    def __init__(self, answer: Answer, code: ErrorCode | None = None) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
-        self.code = code
 
 
 class SiteDirectory(Sites, Protocol):
@@ -137,7 +109,7 @@ class EventEndpoint:
         """
         try:
             request = self._understand(headers, body, peer)
-        except _RefusedError as refusal:
+        except EventRefusedError as refusal:
             answer(self._refuse(refusal))
             return
         self._pipeline.take(request, partial(self._settle, answer))
@@ -151,9 +123,9 @@ class EventEndpoint:
             return NO_ROUTE
         try:
             self._check_door()
-            body = await _read_body(receive, raw)
+            body = await receive_body(receive, raw)
             request = self._understand(scope["headers"], body, _peer(scope))
-        except _RefusedError as refusal:
+        except EventRefusedError as refusal:
             return self._refuse(refusal)
         query, taken = scope["query_string"], TAKEN
         try:
@@ -170,11 +142,11 @@ class EventEndpoint:
         """Returns what a request says.
 
         Raises:
-            _RefusedError: It says nothing that can be taken.
+            EventRefusedError: It says nothing that can be taken.
         """
         self._check_door()
-        headers = _read_headers(raw)
-        fields = _read_fields(headers, body)
+        headers = read_headers(raw)
+        fields = read_request(headers, body)
         self._check_sites(fields)
         return self._make_request(fields, headers, peer)
 
@@ -189,7 +161,7 @@ class EventEndpoint:
             _log.error("request failed", exc_info=outcome)
             answer(BROKEN)
 
-    def _refuse(self, refusal: _RefusedError) -> Answer:
+    def _refuse(self, refusal: EventRefusedError) -> Answer:
         if refusal.code:
             self._metrics.count_refused(refusal.code)
         return refusal.answer
@@ -198,24 +170,24 @@ class EventEndpoint:
         """Refuses all while the node stops.
 
         Raises:
-            _RefusedError: It does.
+            EventRefusedError: It does.
         """
         if self._door.refusing:
-            raise _RefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
+            raise EventRefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
 
     def _check_sites(self, fields: WebFields) -> None:
         """Refuses what may be for a site that this node cannot know of yet.
 
         Raises:
-            _RefusedError: Nobody can say whose it is.
+            EventRefusedError: Nobody can say whose it is.
         """
         if self._sites.is_whole:
             return
         if not all(map(self._sites.by_domain, fields.domains)):
-            raise _RefusedError(BUSY, ErrorCode.SITES_UNKNOWN)
+            raise EventRefusedError(BUSY, ErrorCode.SITES_UNKNOWN)
 
     def _make_request(
-        self, fields: WebFields, headers: _Headers, peer: str
+        self, fields: WebFields, headers: Headers, peer: str
     ) -> WebRequest:
         now_ms = self._clock()
         return WebRequest(
@@ -252,76 +224,8 @@ def _peer(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def _read_headers(raw: RawHeaders) -> _Headers:
-    """Returns the headers that somebody reads, as text; the first one of a name."""
-    return {
-        name: value.decode("utf-8", "replace")
-        for sent, value in reversed(raw)
-        if (name := _READ_HEADERS.get(sent)) is not None
-    }
-
-
-def _explain(error: JournalError) -> _RefusedError:
+def _explain(error: JournalError) -> EventRefusedError:
     """Returns the refusal of a request whose rows the journal does not take."""
     if isinstance(error, JournalClosedError):
-        return _RefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
-    return _RefusedError(BUSY, ErrorCode.JOURNAL_FULL)
-
-
-async def _read_body(receive: Receive, raw: Mapping[bytes, bytes]) -> bytes:
-    """Returns the body of a request.
-
-    Raises:
-        _RefusedError: It has more bytes than its kind may have, or takes too long.
-        ClientGoneError: It ended early.
-    """
-    kind = kind_of(raw.get(b"content-type", b"").decode("utf-8", "replace"))
-    try:
-        return await read_body(receive, raw, max_bytes=max_bytes(kind))
-    except RequestRefusedError as refusal:
-        # What is left of the body stands in the way of the next request.
-        is_known = is_parsed(kind) and refusal.code == ErrorCode.TOO_LARGE
-        answer = (TOO_LARGE if is_known else NO_JSON).plus(CLOSE)
-        raise _RefusedError(answer, refusal.code) from None
-
-
-def _read_object(body: bytes, content_type: str) -> Mapping[str, Any]:
-    """Returns what the body of a request holds.
-
-    Raises:
-        _RefusedError: It cannot be read.
-    """
-    try:
-        return read_object(body, content_type)
-    except MalformedJsonError:
-        raise _RefusedError(BAD_REQUEST, ErrorCode.MALFORMED_BODY) from None
-    except UnreadableBodyError:
-        raise _RefusedError(NO_JSON, ErrorCode.MALFORMED_BODY) from None
-
-
-def _read_fields(headers: _Headers, body: bytes) -> WebFields:
-    """Returns the fields of a request.
-
-    Raises:
-        _RefusedError: There are none, some have faults, or the client takes no JSON.
-    """
-    content_type = headers.get("content-type", "")
-    kind = kind_of(content_type)
-    if not _accepts_json(headers.get("accept", "")):
-        if is_parsed(kind):  # Plausible looks first at what says what it is
-            _read_object(body, content_type)
-        raise _RefusedError(NOT_ACCEPTABLE)
-    fields = read_usual(body) if is_json(kind) else None
-    found = fields or read_fields(_read_object(body, content_type))
-    if isinstance(found, WebFields):
-        return found
-    faults = msgspec.json.encode({"errors": found})
-    raise _RefusedError(json_answer(400, faults), ErrorCode.MALFORMED_BODY)
-
-
-def _accepts_json(accept: str) -> bool:
-    """Whether an Accept header admits JSON, as nearly all do."""
-    return accept in _PLAIN_ACCEPTS or any(
-        part.partition(";")[0].strip().lower() in _ACCEPTED
-        for part in accept.split(",")
-    )
+        return EventRefusedError(BUSY.plus(CLOSE), ErrorCode.DRAINING)
+    return EventRefusedError(BUSY, ErrorCode.JOURNAL_FULL)

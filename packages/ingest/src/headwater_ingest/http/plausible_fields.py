@@ -9,19 +9,21 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from headwater_ingest.enrich.currency import read_money
-from headwater_ingest.enrich.url import Page, read_hash_page, read_page, split_url
+from headwater_ingest.enrich.url import read_hash_page, read_page, split_url
+from headwater_ingest.http.plausible_props import (
+    NO_PROPS,
+    WITH_PATH,
+    Faults,
+    fits,
+    read_props,
+    read_props_object,
+)
 from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebFields
-from headwater_schema.values import clean_properties
 
 MAX_NAME_CHARS: Final = 120
 MAX_URL_BYTES: Final = 2000
 MAX_REFERRER_CHARS: Final = 2000
-MAX_PROPS: Final = 30
-MAX_PROP_NAME_BYTES: Final = 300
-MAX_PROP_VALUE_BYTES: Final = 2000
 MAX_ENGAGEMENT_MS: Final = 30 * 24 * 3600 * 1000
 NO_SCROLL_DEPTH: Final = 255
 
@@ -37,8 +39,6 @@ _SYSTEM_EVENTS: Final = frozenset(
         "Form: Submission",
     }
 )
-_WITH_PATH: Final = frozenset({"404", "WP Form Completions", "Form: Submission"})
-_UNUSUAL_NAMES: Final = _WITH_PATH | {ENGAGEMENT}
 _MAX_DOMAINS: Final = 100
 """What comes after so many in a list is not looked at."""
 
@@ -49,76 +49,11 @@ _CONTINUING: Final = re.compile(
 )
 _MAX_DIGITS: Final = 18
 _MAX_VERSION: Final = 10**_MAX_DIGITS
-_FORBIDDEN: Final = "data:"
-_NO_PROPS: Final[tuple[dict[str, str], int]] = ({}, 0)
+FORBIDDEN_SCHEME: Final = "data:"
 _NO_ENGAGEMENT: Final = (
     "engagement event requires a valid integer value for at least one of 'sd' or 'e' "
     "fields"
 )
-_PROP_TOO_LONG: Final = (
-    f"keys should have at most {MAX_PROP_NAME_BYTES} bytes and values "
-    f"{MAX_PROP_VALUE_BYTES} bytes"
-)
-
-Faults = dict[str, list[str]]
-
-
-class _Usual(msgspec.Struct, forbid_unknown_fields=True):
-    """A body as the tracker sends nearly all."""
-
-    n: str
-    u: str
-    d: str
-    r: Any = None
-    p: Any = None
-    v: Any = None
-
-
-def read_usual(body: bytes) -> WebFields | None:
-    """Returns the fields of a JSON body that is like nearly all others.
-
-    They are those that `read_fields` finds, in half the time. Of a body in which there
-    is anything else to be considered it says nothing.
-    """
-    try:
-        sent = _decode_usual(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    name, url, domain = sent.n, sent.u, sent.d.strip()
-    if (
-        not name.strip()
-        or len(name) > MAX_NAME_CHARS
-        or name in _UNUSUAL_NAMES
-        or not url.isascii()
-        or len(url) > MAX_URL_BYTES
-        or url[: len(_FORBIDDEN)].lower() == _FORBIDDEN
-        or not domain
-        or "," in domain
-        or b"\\u0000" in body
-    ):
-        return None
-    page = read_page(url)
-    faults: Faults = {}
-    props, truncated = _NO_PROPS
-    if sent.p is not None:
-        sent_props = _read_object(sent.p)
-        props, truncated = _read_props(sent_props, name=name, page=page, faults=faults)
-    if faults or not page.pathname:
-        return None
-    return WebFields(
-        name=name,
-        url=url,
-        page=page,
-        domains=(_clean_domain(domain),),
-        referrer=_read_referrer(sent.r),
-        props=props,
-        truncated_props=truncated,
-        money=None,
-        is_interactive=True,
-        scroll_depth=0,
-        engagement_time_ms=0,
-        script_version=_read_version(sent.v),
-    )
 
 
 def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
@@ -133,10 +68,10 @@ def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
     if not page.pathname and "url" not in faults:
         faults["pathname"] = ["can't be blank"]
     sent = _first(body, "m", "meta")
-    sent = _read_object(_first(body, "p", "props") if sent is None else sent)
-    props, truncated = _NO_PROPS
-    if sent or name in _WITH_PATH:
-        props, truncated = _read_props(sent, name=name, page=page, faults=faults)
+    sent = read_props_object(_first(body, "p", "props") if sent is None else sent)
+    props, truncated = NO_PROPS
+    if sent or name in WITH_PATH:
+        props, truncated = read_props(sent, name=name, page=page, faults=faults)
     if faults:
         return faults
     return WebFields(
@@ -144,14 +79,14 @@ def read_fields(body: Mapping[str, Any]) -> WebFields | Faults:
         url=url,
         page=page,
         domains=domains,
-        referrer=_read_referrer(_first(body, "r", "referrer")),
+        referrer=cut_referrer(_first(body, "r", "referrer")),
         props=props,
         truncated_props=truncated,
         money=read_money(_first(body, "revenue", "$")),
         is_interactive=_is_interactive(body, name),
         scroll_depth=scroll_depth,
         engagement_time_ms=engagement_time,
-        script_version=_read_version(body.get("v")),
+        script_version=read_version(body.get("v")),
     )
 
 
@@ -199,9 +134,9 @@ def _continues(char: str) -> bool:
 def _read_url(value: object, faults: Faults) -> str:
     if value is None:
         faults["url"] = ["is required"]
-    elif not isinstance(value, str) or not _fits(value, MAX_URL_BYTES):
+    elif not isinstance(value, str) or not fits(value, MAX_URL_BYTES):
         faults["url"] = ["must be a valid url"]
-    elif value[: len(_FORBIDDEN)].lower() == _FORBIDDEN:
+    elif value[: len(FORBIDDEN_SCHEME)].lower() == FORBIDDEN_SCHEME:
         faults["url"] = ["scheme is not allowed"]
     else:
         return value
@@ -212,17 +147,18 @@ def _read_domains(value: object, url: str, faults: Faults) -> tuple[str, ...]:
     """Returns the domains, each once; without any, the host of the URL."""
     if isinstance(value, str) and (text := value.strip()):
         if "," not in text:
-            return (_clean_domain(text),)
+            return (clean_domain(text),)
         parts = text.split(",", _MAX_DOMAINS)[:_MAX_DOMAINS]
-        return tuple(dict.fromkeys(map(_clean_domain, parts)))
+        return tuple(dict.fromkeys(map(clean_domain, parts)))
     host = None if isinstance(value, str) else split_url(url).host
     if host is None:
         faults["domain"] = ["can't be blank"]
         return ()
-    return (_clean_domain(host),)
+    return (clean_domain(host),)
 
 
-def _clean_domain(name: str) -> str:
+def clean_domain(name: str) -> str:
+    """Returns the domain of a site as it is looked up."""
     return name.strip().lower().removeprefix("www.")
 
 
@@ -268,14 +204,15 @@ def _read_count(value: object) -> int | None:
     return value
 
 
-def _read_version(value: object) -> int:
+def read_version(value: object) -> int:
     """Returns a version of the tracker; whatever is no integer is none."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if abs(value) < _MAX_VERSION else 0
 
 
-def _read_referrer(value: object) -> str:
+def cut_referrer(value: object) -> str:
+    """Returns a referrer; empty if there is none."""
     return value[:MAX_REFERRER_CHARS] if isinstance(value, str) else ""
 
 
@@ -283,59 +220,3 @@ def _is_interactive(body: Mapping[str, Any], name: str) -> bool:
     if name in _SYSTEM_EVENTS:
         return True
     return body.get("i") is not False and body.get("interactive") is not False
-
-
-def _read_object(value: object) -> dict[str, Any]:
-    if isinstance(value, str):
-        value = _decode(value)
-    return value if isinstance(value, dict) else {}
-
-
-def _decode(text: str) -> object:
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    # Only what JSON escapes can still hold what no text may have.
-    is_safe = "\\u0000" not in text or not isinstance(value, dict)
-    return value if is_safe else clean_properties(value)[0]
-
-
-def _read_props(
-    sent: Mapping[str, Any], *, name: str, page: Page, faults: Faults
-) -> tuple[dict[str, str], int]:
-    """Returns the props as they are stored, and how many were too many."""
-    texts = {
-        key: text
-        for key, value in sent.items()
-        if (text := _as_text(value)).lstrip() and key.lstrip()
-    }
-    if name in _WITH_PATH and "path" not in texts:
-        texts = {"path": page.pathname, **texts}  # at the head, where none is cut
-    kept = dict(list(texts.items())[:MAX_PROPS])
-    if any(_is_too_long(key, text) for key, text in kept.items()):
-        faults["props"] = [_PROP_TOO_LONG]
-    return {key: kept[key] for key in sorted(kept)}, len(texts) - len(kept)
-
-
-def _as_text(value: object) -> str:
-    """Returns a scalar as text; what is none, or null, is empty."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, int | float) else ""
-
-
-def _is_too_long(key: str, text: str) -> bool:
-    return not (_fits(key, MAX_PROP_NAME_BYTES) and _fits(text, MAX_PROP_VALUE_BYTES))
-
-
-def _fits(text: str, max_bytes: int) -> bool:
-    """Whether a text has so few bytes, found out without making them if possible."""
-    if len(text) > max_bytes:
-        return False
-    return text.isascii() or len(text.encode()) <= max_bytes
-
-
-_decode_usual: Final = msgspec.json.Decoder(_Usual).decode

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headwater_ingest.http.plausible_body import read_object
-from headwater_ingest.http.plausible_fields import read_fields, read_usual
+from headwater_ingest.http.plausible_fields import read_fields
+from headwater_ingest.http.plausible_usual import read_usual
 from headwater_ingest.pipeline.web.request import WebFields
 
 USUAL = {"n": "pageview", "u": "https://example.com/a?b#c", "d": "example.com"}
