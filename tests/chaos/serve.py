@@ -4,9 +4,9 @@ Run as `python -m tests.chaos.serve`, with the settings of the service in its
 environment.
 """
 
+import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from tests.chaos import clock
@@ -21,7 +21,7 @@ from headwater_ingest import backoff, cli
 from headwater_ingest.clickhouse import migrate
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.journal import Journal, store
-from headwater_ingest.journal.connection import Connection
+from headwater_ingest.journal.window import DuplicateWindow
 from headwater_ingest.writer import supervisor
 
 
@@ -48,23 +48,27 @@ def after(owner: Any, name: str, point: str) -> None:
     setattr(owner, name, call)
 
 
-def before_commit(module: Any, point: str) -> None:
-    """Puts a point before the end of each transaction that a module begins."""
-    inner = module.transaction
+def within_append(point: str) -> None:
+    """Puts a point into the statement that appends: after the rows, before its end."""
+    inner = store.Store.__init__
 
-    @contextmanager
-    def transaction(connection: Connection) -> Iterator[None]:
-        with inner(connection):
-            yield
-            pass_point(point)
+    def initialise(
+        self: store.Store, connection: sqlite3.Connection, window: DuplicateWindow
+    ) -> None:
+        inner(self, connection, window)
+        connection.create_function("pass_point", 1, pass_point)
+        connection.execute(
+            "CREATE TEMP TRIGGER pass_point AFTER INSERT ON chunks "
+            f"BEGIN SELECT pass_point('{point}'); END"
+        )
 
-    module.transaction = transaction
+    store.Store.__init__ = initialise  # type: ignore[assignment, method-assign]
 
 
 def install() -> None:
     """Puts all points in their places."""
     before(Journal, "append", "before append")
-    before_commit(store, "after append")
+    within_append("after append")
     after(store.Store, "write", "after fsync")
     before(Intake, "_settle", "before the answer")
     after(migrate, "_execute", MIGRATION_POINT)

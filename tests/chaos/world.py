@@ -70,6 +70,14 @@ class ChaosClient:
     directory: Path
     was_killed: bool = False
 
+    def stop(self) -> None:
+        """Ends it in good order, once it knows how: it has books then."""
+        wait_for(
+            lambda: (self.directory / "sent").exists() or self.process.poll(),
+            what=f"{self.process.name} to start",
+        )
+        self.process.terminate()
+
     def read(self, book: str) -> list[UUID]:
         path = self.directory / book
         ids = path.read_bytes() if path.exists() else b""
@@ -181,7 +189,7 @@ class World:
         """
         for client in self.clients:
             if not client.was_killed:
-                client.process.terminate()
+                client.stop()
         for client in self.clients:
             code = client.process.wait(SETTLED_S)
             if code and not client.was_killed:
