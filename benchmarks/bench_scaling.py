@@ -41,7 +41,7 @@ AWAY: Final = "clickhouse://nobody:none@127.0.0.1:1/nowhere"
 ROOM: Final = 64 * 1024**3
 CONNECTIONS: Final = 32
 EVENTS: Final = 50
-WARM_S: Final = 3.0
+WARM_S: Final = 1.0
 BATCHES_PER_S: Final = 3_000
 WEB_PER_S: Final = 12_000
 """More than the service takes: no event may be sent to it twice."""
