@@ -146,7 +146,8 @@ class DirectProtocol(HttpToolsProtocol):
             taker.take(self.headers, self._body, self._peer, exchange.answer)
         except Exception:  # noqa: BLE001  # supervised: other requests go on
             _log.exception("request failed")
-            exchange.answer(BROKEN)
+            if not exchange.response_complete:
+                exchange.answer(BROKEN)
 
     def conclude(self, exchange: Exchange, answer: Answer) -> None:
         """Sends the answer to the request in hand."""
