@@ -161,6 +161,23 @@ async def test_only_the_site_that_has_used_up_its_share_is_refused() -> None:
 
 
 @on_loop
+async def test_a_row_that_cannot_be_encoded_hurts_no_other_site_and_nothing_later() -> (
+    None
+):
+    edge = Edge()
+    edge.journal.disk.set()
+    told: asyncio.Future[Exception | None] = asyncio.Future()
+    bad = Row(uuid_utils.uuid7().bytes, {"site_id": 8, "received_at": 1, "name": {...}})
+    good = edge.send(7)
+    await asyncio.sleep(0)
+    edge.buffer.put([bad], told.set_result)
+    await good
+    assert isinstance(await told, TypeError)
+    await edge.send(8)
+    assert edge.quota.accepted == {7: 1, 8: 1}
+
+
+@on_loop
 async def test_a_refusal_does_not_stop_what_comes_next() -> None:
     edge = Edge()
     edge.journal.disk.set()

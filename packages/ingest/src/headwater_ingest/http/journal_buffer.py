@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from headwater_ingest.errors import JournalShareError
+from headwater_ingest.errors import JournalError, JournalShareError
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import Entry, Receipt
 from headwater_ingest.pipeline.web.columns import gather_rows
@@ -133,8 +133,9 @@ class JournalBuffer:
     async def _commit(self, waiting: Sequence[_Waiting]) -> None:
         rows = [each.row for each in waiting]
         error = await self._append(rows)
-        if isinstance(error, JournalShareError) and len(_count_by_site(rows)) > 1:
-            # One site has used up its share of the journal, the others have not.
+        if error is None:
+            self._count(rows)
+        elif _is_of_one_site(error) and len(_count_by_site(rows)) > 1:
             await asyncio.gather(*map(self._commit, _divide_by_site(waiting)))
             return
         for _, done in waiting:
@@ -144,16 +145,22 @@ class JournalBuffer:
                 _log.exception("answer failed")
 
     async def _append(self, rows: Sequence[Row]) -> Exception | None:
-        """Puts rows on disk, and returns why they are not there."""
-        entry = _make_entry(rows)
+        """Puts rows on disk, or returns why none of them is there."""
         try:
-            await self._journal.append(entry)
-            now_ms = rows[-1].columns["received_at"]
-            for site_id, _, _, events in entry.counts:
-                self._count_accepted(site_id, events, now_ms=now_ms)
+            await self._journal.append(_make_entry(rows))
         except Exception as error:  # noqa: BLE001 - each request is told, and goes on
             return error
         return None
+
+    def _count(self, rows: Sequence[Row]) -> None:
+        now_ms = rows[-1].columns["received_at"]
+        for site_id, events in _count_by_site(rows).items():
+            self._count_accepted(site_id, events, now_ms=now_ms)
+
+
+def _is_of_one_site(error: Exception) -> bool:
+    """Whether rows of other sites may do: a share is used up, or a row is no good."""
+    return isinstance(error, JournalShareError) or not isinstance(error, JournalError)
 
 
 def _make_entry(rows: Sequence[Row]) -> Entry:
