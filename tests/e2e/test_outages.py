@@ -99,10 +99,7 @@ def test_kill_9_of_the_service_under_load(
 def test_kill_9_of_the_service_with_many_requests_under_way(
     service: Service, database: Database, make_client: MakeClient, ledger: Ledger
 ) -> None:
-    # Room for all that is captured while the service is away, however long that takes.
-    clients = [
-        make_client(service.url, flush_at=2, max_queue_size=1_000_000) for _ in range(6)
-    ]
+    clients = [make_client(service.url, flush_at=2) for _ in range(6)]
     database.keep_copies()
     with ExitStack() as stack:
         loads = [stack.enter_context(Load(client, ledger)) for client in clients]
