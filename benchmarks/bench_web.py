@@ -20,7 +20,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -162,7 +162,7 @@ class Node:
 
     def register(self, event: WebEvent) -> Session:
         """Finds the session."""
-        session = run_at_once(self.sessions.register(visit_of(event)))
+        session = self.sessions.register(visit_of(event))
         if not isinstance(session, Session):
             raise TypeError(session)
         return session
@@ -257,16 +257,6 @@ def make_url(chance: random.Random, number: int) -> str:
 
 def visit_of(event: WebEvent) -> Visit:
     return Visit(1, event.user_id, None, NOW_MS // 1000, False, event.make_facts)  # noqa: FBT003
-
-
-def run_at_once(call: Coroutine[Any, Any, T]) -> T:
-    """Runs what never waits."""
-    try:
-        call.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    raise RuntimeError("it waits for something")
 
 
 def time_whole(node: Node, sent: Sequence[Sent]) -> float:

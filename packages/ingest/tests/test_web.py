@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 from tests.redis_server import run_redis
+from tests.sessions import register
 
 from headwater_ingest import web as web_module
 from headwater_ingest.data_files import DataFiles
@@ -34,12 +35,12 @@ def test_sessions_are_taken_up_where_they_were_left(settings: Settings) -> None:
     async def run() -> tuple[object, object]:
         async with open_web(settings) as web:
             await web.load_sessions()
-            before = await web.sessions.register(VISIT)
+            before = await register(web.sessions, VISIT)
             await web.save_sessions()
         async with open_web(settings) as web:
             await web.load_sessions()
             assert web.read().sessions_open == 1
-            return before, await web.sessions.register(LATER)
+            return before, await register(web.sessions, LATER)
 
     with capture_logs() as logs:
         before, after = asyncio.run(run())
@@ -58,7 +59,7 @@ def test_a_file_that_holds_no_sessions_is_a_warning(
     async def run() -> None:
         async with open_web(settings) as web:
             await web.load_sessions()
-            assert isinstance(await web.sessions.register(VISIT), Session)
+            assert isinstance(await register(web.sessions, VISIT), Session)
 
     with capture_logs() as logs:
         asyncio.run(run())
@@ -70,7 +71,7 @@ def test_a_file_that_holds_no_sessions_is_a_warning(
 def test_a_disk_that_takes_no_sessions_is_a_warning(tmp_path: Path) -> None:
     async def run() -> None:
         async with open_web(Settings(data_dir=tmp_path / "not there")) as web:
-            await web.sessions.register(VISIT)
+            await register(web.sessions, VISIT)
             await web.save_sessions()
 
     with capture_logs() as logs:
@@ -86,7 +87,7 @@ def test_sessions_that_are_shared_are_not_in_this_process(tmp_path: Path) -> Non
     async def run(settings: Settings) -> tuple[Session | Reason, WebState]:
         async with open_web(settings) as web:
             await web.load_sessions()
-            session = await web.sessions.register(VISIT)
+            session = await register(web.sessions, VISIT)
             await web.save_sessions()
             return session, web.read()
 
@@ -112,7 +113,7 @@ def test_while_redis_is_away_the_sessions_of_this_process_are_told(
     async def run() -> WebState:
         away = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
         async with open_web(away) as web:
-            await web.sessions.register(VISIT)
+            await register(web.sessions, VISIT)
             return web.read()
 
     with capture_logs() as logs:

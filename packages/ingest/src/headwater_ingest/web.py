@@ -19,7 +19,7 @@ from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.in_force import InForce
 from headwater_ingest.pipeline.enrichment import Enrichment
-from headwater_ingest.pipeline.web.pipeline import SessionStore, WebPipeline
+from headwater_ingest.pipeline.web.pipeline import WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
 from headwater_ingest.settings import Settings
 from headwater_ingest.sites.gatekeeper import Gatekeeper
@@ -27,7 +27,7 @@ from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import make_client
-from headwater_ingest.visitors.sessions import LocalSessions
+from headwater_ingest.visitors.sessions import LocalSessions, SessionStore
 from headwater_schema.outcomes import Outcome
 
 if TYPE_CHECKING:

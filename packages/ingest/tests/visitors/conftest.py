@@ -7,26 +7,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import Protocol
 
 import pytest
 from tests.joined_worker import join, make_desk
 from tests.redis_server import RedisServer, run_redis
+from tests.sessions import register
 
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.redis_client import make_client
 from headwater_ingest.visitors.redis_store import RedisSessionStore
-from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_ingest.visitors.sessions import Session, SessionStore, Visit
 from headwater_ingest.worker.remote_sessions import RemoteSessionStore
 from headwater_schema.outcomes import Reason
 
 NOON_S = 1_750_000_000
-
-
-class SessionStore(Protocol):
-    """What all stores promise."""
-
-    async def register(self, visit: Visit) -> Session | Reason: ...
 
 
 class Visitors:
@@ -58,14 +52,14 @@ class Visitors:
         visit = Visit(
             site_id, user_id, previous, self.now_s, is_engagement, lambda: dict(facts)
         )
-        return _copy(self._runner.run(self.store.register(visit)))
+        return _copy(self._runner.run(register(self.store, visit)))
 
     def visit_together(self, *user_ids: int) -> list[Session | Reason]:
         """Registers several events side by side."""
 
         async def gather() -> list[Session | Reason]:
             return await asyncio.gather(
-                *(self.store.register(self._visit_of(each)) for each in user_ids)
+                *(register(self.store, self._visit_of(each)) for each in user_ids)
             )
 
         return [_copy(each) for each in self._runner.run(gather())]
@@ -132,7 +126,8 @@ async def open_remote_store(visitors: Visitors) -> AsyncIterator[RemoteSessionSt
     """The store of a worker, whose owner keeps the sessions in memory."""
     memory = MemorySessionStore(clock_s=lambda: visitors.now_s, max_sessions=1000)
     async with join(make_desk(sessions=memory)) as (link, _owner):
-        yield RemoteSessionStore(link)
+        at_hand = MemorySessionStore(clock_s=lambda: visitors.now_s, max_sessions=1000)
+        yield RemoteSessionStore(link, at_hand)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from headwater_ingest.worker.protocol import (
     LookUp,
     NoSession,
     NotStored,
+    Prolong,
     PutSalts,
     PutSites,
     ReadAnswer,
@@ -32,7 +33,6 @@ from headwater_ingest.worker.protocol import (
     Taken,
     TakenBefore,
     TakenInPart,
-    TellFacts,
     Told,
     ToOwner,
     ToWorker,
@@ -84,6 +84,7 @@ TO_OWNER: st.SearchStrategy[ToOwner] = st.one_of(
     st.builds(
         Register, NUMBER, NUMBER, st.none() | NUMBER, NUMBER, st.booleans(), BYTES
     ),
+    st.builds(Prolong, NUMBER, NUMBER, NUMBER),
     st.builds(ForgetSessions),
     st.builds(Ask, TEXT, TEXT, BYTES, BYTES, HEADERS, BYTES),
     st.builds(WorkerStatus, WEB),
@@ -114,7 +115,6 @@ TO_WORKER: st.SearchStrategy[ToWorker] = st.one_of(
     st.builds(Seen, st.booleans(), BYTES),
     st.builds(Found, st.builds(Session, NUMBER, NUMBER, NUMBER, FACTS)),
     st.builds(NoSession, st.sampled_from(Reason)),
-    st.builds(TellFacts),
     st.builds(Told, st.integers(100, 599), HEADERS, BYTES),
 )
 

@@ -14,11 +14,12 @@ import msgspec
 from headwater_ingest.http.body import Headers
 from headwater_ingest.http.keys import read_key
 from headwater_ingest.pipeline.trace import EventTrace, to_time
-from headwater_ingest.pipeline.web.pipeline import Buffer, Result, SessionStore
+from headwater_ingest.pipeline.web.pipeline import Buffer, Result
 from headwater_ingest.pipeline.web.request import WebRequest
 from headwater_ingest.pipeline.web.steps import Step
 from headwater_ingest.pipeline.web.trace import TracedEvent, trace_request
 from headwater_ingest.sites.model import Site
+from headwater_ingest.visitors.sessions import SessionStore
 
 _ASKS: Final = ("debug", "1")
 _MAX_QUERY_BYTES: Final = 1000

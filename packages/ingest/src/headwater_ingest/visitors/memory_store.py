@@ -57,30 +57,42 @@ class MemorySessionStore:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    async def register(self, visit: Visit) -> Session | Reason:
+    def register(self, visit: Visit) -> Session | Reason:
         """Returns the session of an event, begun by it if need be.
 
         Returns:
             The session, or the reason why an engagement has none.
         """
-        return self.find_or_begin(visit)
-
-    def find_or_begin(self, visit: Visit) -> Session | Reason:
-        """Does the same for those who are on the loop and cannot wait."""
-        now_s = self._clock_s()
-        if now_s >= self._turns_at_s:
-            self._turn(keep_young=now_s < self._turns_at_s + MAX_GAP_S)
-        key = _key(visit.site_id, visit.user_id)
-        session = self._find(key, visit.time_s)
+        session = self.prolong(visit.site_id, visit.user_id, visit.time_s)
         if session is None and visit.previous_user_id is not None:
-            yesterday = _key(visit.site_id, visit.previous_user_id)
-            session = self._find(yesterday, visit.time_s)
+            session = self.prolong(visit.site_id, visit.previous_user_id, visit.time_s)
         if session:
-            session.time_s = visit.time_s
             return session
         if visit.prolongs_only:
             return Reason.NO_SESSION_FOR_ENGAGEMENT
-        return self._begin(key, visit)
+        session = Session(
+            secrets.randbits(64), visit.user_id, visit.time_s, visit.make_facts()
+        )
+        self.add(visit.site_id, session)
+        return session
+
+    def prolong(self, site_id: int, user_id: int, time_s: int) -> Session | None:
+        """Returns the open session that an event continues, if there is one."""
+        now_s = self._clock_s()
+        if now_s >= self._turns_at_s:
+            self._turn(keep_young=now_s < self._turns_at_s + MAX_GAP_S)
+        session = self._find(_key(site_id, user_id), time_s)
+        if session:
+            session.time_s = time_s
+        return session
+
+    def add(self, site_id: int, session: Session) -> None:
+        """Opens a session, in the place of what its visitor has had."""
+        if self._is_full():
+            self.evicted += len(self._old)
+            self._turn(keep_young=True)
+        session.facts = self._share(session.facts)
+        self._young[_key(site_id, session.user_id)] = session
 
     def save(self, path: Path) -> None:
         """Writes the open sessions to a file, whole or not at all."""
@@ -123,15 +135,6 @@ class MemorySessionStore:
         if session is None or not continues(session, time_s):
             return None
         session.facts = self._share(session.facts)
-        self._young[key] = session
-        return session
-
-    def _begin(self, key: int, visit: Visit) -> Session:
-        if self._is_full():
-            self.evicted += len(self._old)
-            self._turn(keep_young=True)
-        facts = self._share(visit.make_facts())
-        session = Session(secrets.randbits(64), visit.user_id, visit.time_s, facts)
         self._young[key] = session
         return session
 

@@ -152,7 +152,8 @@ class RedisSessionStore:
 
     async def _register_here(self, visit: Visit) -> Session | Reason:
         self.kept_here += 1
-        return await self.here.register(visit)
+        found = self.here.register(visit)
+        return found if isinstance(found, Session | Reason) else await found
 
     def _ask(
         self, visit: Visit, *, new: bytes, refused: bytes

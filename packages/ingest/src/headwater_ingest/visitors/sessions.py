@@ -5,7 +5,7 @@ first event decides where it came from and on which device it is; later events t
 over. Rows of sessions are not written: ClickHouse makes them from the events.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -59,11 +59,15 @@ class Session(msgspec.Struct, gc=False):
     facts: Facts
 
 
-class LocalSessions(Protocol):
-    """Open sessions that no other node shares."""
+class SessionStore(Protocol):
+    """Where open sessions are kept."""
 
-    async def register(self, visit: Visit) -> Session | Reason:
-        """Returns the session of an event, or why it has none."""
+    def register(self, visit: Visit) -> Session | Reason | Awaitable[Session | Reason]:
+        """Returns the session of an event or why it has none; later, if it must ask."""
+
+
+class LocalSessions(SessionStore, Protocol):
+    """Open sessions that no other node shares."""
 
     def forget_all(self) -> None:
         """Drops all sessions."""

@@ -10,6 +10,7 @@ import gc
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from headwater_ingest.http.routes import event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer
 from headwater_ingest.in_force import InForce
 from headwater_ingest.pipeline.end_user import EndUserSteps
-from headwater_ingest.pipeline.web.pipeline import SessionStore
 from headwater_ingest.settings import Settings
 from headwater_ingest.telemetry.logs import configure_logs
 from headwater_ingest.telemetry.loop_lag import watch_loop_lag
@@ -32,6 +32,8 @@ from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.telemetry.shared_metrics import keep_metrics_in
 from headwater_ingest.telemetry.state import WebState
 from headwater_ingest.version import VERSION
+from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.sessions import SessionStore
 from headwater_ingest.web import make_event_endpoint, open_redis, read_web, watch_files
 from headwater_ingest.worker.application import WorkerApplication
 from headwater_ingest.worker.asking_intake import AskingIntake
@@ -101,7 +103,10 @@ async def _work(inherited: Inheritance) -> None:
     )
     orders.watch_usage(limits.usage)
     in_force = InForce(sites=orders.sites, gate=limits.gate, salts=orders.salts)
-    here = RemoteSessionStore(owner)
+    at_hand = MemorySessionStore(
+        clock_s=time.monotonic, max_sessions=settings.max_sessions // settings.workers
+    )
+    here = RemoteSessionStore(owner, at_hand)
     async with open_redis(settings, here) as redis, AsyncExitStack() as stack:
         files = await asyncio.to_thread(DataFiles, settings)
         metrics = Metrics(VERSION)

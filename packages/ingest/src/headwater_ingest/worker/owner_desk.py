@@ -21,7 +21,7 @@ from headwater_ingest.journal.entry import (
     split_ids,
 )
 from headwater_ingest.visitors.memory_store import MemorySessionStore
-from headwater_ingest.visitors.sessions import Facts, Visit
+from headwater_ingest.visitors.sessions import Visit
 from headwater_ingest.worker.protocol import (
     Add,
     Answer,
@@ -34,6 +34,7 @@ from headwater_ingest.worker.protocol import (
     LookUp,
     NoSession,
     NotStored,
+    Prolong,
     Question,
     ReadAnswer,
     Register,
@@ -41,17 +42,16 @@ from headwater_ingest.worker.protocol import (
     Taken,
     TakenBefore,
     TakenInPart,
-    TellFacts,
     Told,
 )
 from headwater_ingest.worker.remote_journal import to_answer
 from headwater_ingest.worker.remote_sessions import decode_facts
 from headwater_schema.outcomes import Reason
 
+Statement = Add | Prolong | ForgetSessions
 Reply = Callable[[Answer], object]
 
 _TAKEN: Final = Taken()
-_TELL_FACTS: Final = TellFacts()
 _SERVER_ERROR: Final = 500
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -94,11 +94,14 @@ class OwnerDesk:
         self._app = app
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, message: Question | Add | ForgetSessions, reply: Reply) -> None:
+    def take(self, message: Question | Statement, reply: Reply) -> None:
         """Do what a message says, and reply now or later if it is a question."""
         match message:
             case Append():
                 self._append(message.entry, reply)
+            case Prolong():
+                sessions = self._sessions
+                sessions.prolong(message.site_id, message.user_id, message.time_s)
             case Register():
                 reply(self._register(message))
             case Add():
@@ -136,23 +139,15 @@ class OwnerDesk:
         return TakenBefore(stored.ids_digest, stored.answer)
 
     def _register(self, question: Register) -> Answer:
-        def make_facts() -> Facts:
-            if not question.facts:
-                raise _NoFactsError
-            return decode_facts(question.facts)
-
         visit = Visit(
             question.site_id,
             question.user_id,
             question.previous_user_id,
             question.time_s,
             question.prolongs_only,
-            make_facts,
+            partial(decode_facts, question.facts),
         )
-        try:
-            session = self._sessions.find_or_begin(visit)
-        except _NoFactsError:
-            return _TELL_FACTS
+        session = self._sessions.register(visit)
         return NoSession(session) if isinstance(session, Reason) else Found(session)
 
     def _do(self, work: Coroutine[Any, Any, Answer], reply: Reply) -> None:
@@ -162,10 +157,6 @@ class OwnerDesk:
         task = asyncio.create_task(answer())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _NoFactsError(Exception):
-    """A session would begin, and the worker has not said with what."""
 
 
 def _reply_receipt(reply: Reply, future: "asyncio.Future[Receipt]") -> None:

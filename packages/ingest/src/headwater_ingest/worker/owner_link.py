@@ -14,6 +14,7 @@ from headwater_ingest.worker.protocol import (
     Begin,
     Finish,
     ForgetSessions,
+    Prolong,
     PutSalts,
     PutSites,
     Question,
@@ -24,6 +25,7 @@ from headwater_ingest.worker.protocol import (
 )
 
 Order = Begin | PutSites | PutSalts | Finish
+Statement = Ready | Add | ForgetSessions | WorkerStatus
 
 _LAST_NUMBER: Final = 0xFFFFFFFF  # of a frame: a UInt32, of which 0 is no question
 _GONE: Final = "the service is gone, and this worker with it: send it again"
@@ -70,9 +72,13 @@ class OwnerLink:
         self._connection.send(question, number=number)
         return answer
 
-    def tell(self, message: Ready | Add | ForgetSessions | WorkerStatus) -> None:
+    def tell(self, message: Statement) -> None:
         """Say something that has no answer."""
         self._connection.send(message)
+
+    def tell_with_next(self, message: Prolong) -> None:
+        """Say it along with what is said next, so that the owner is woken once."""
+        self._connection.send_with_next(message)
 
     def close(self) -> None:
         """Say what is left to be said, and end."""

@@ -11,7 +11,7 @@ the number 0.
     worker → owner   `Ready`, once it takes requests
                      `Append`, `LookUp`, `ReadAnswer`     the journal
                      `Add`                                counts of events without rows
-                     `Register`, `ForgetSessions`         open sessions
+                     `Register`, `Prolong`, `ForgetSessions`   open sessions
                      `Ask`                                requests not for events
                      `WorkerStatus`, once a second if it has changed
     owner → worker   `Begin`, first of all
@@ -73,7 +73,7 @@ class Add(Struct, frozen=True, array_like=True, tag=5):
 
 
 class Register(Struct, frozen=True, array_like=True, tag=6):
-    """Find the session of an event. `Found`, `NoSession` or `TellFacts`.
+    """Find the session of an event, or begin it. `Found` or `NoSession`.
 
     Attributes:
         site_id: See `Visit`, as for the others.
@@ -81,8 +81,8 @@ class Register(Struct, frozen=True, array_like=True, tag=6):
         previous_user_id: Likewise.
         time_s: Likewise.
         prolongs_only: Likewise.
-        facts: What the event would begin a session with, as MessagePack; empty if it
-            has not been found out, since most events continue one.
+        facts: What the event would begin a session with, as MessagePack; most are never
+            read, since another worker has begun it.
     """
 
     site_id: int
@@ -121,6 +121,20 @@ class WorkerStatus(Struct, frozen=True, array_like=True, tag=9):
     """How a worker is, with counts since it was started."""
 
     web: WebState
+
+
+class Prolong(Struct, frozen=True, array_like=True, tag=10):
+    """A session that the worker has at hand goes on.
+
+    Attributes:
+        site_id: See `Session` and `Visit`, as for the others.
+        user_id: Likewise.
+        time_s: Likewise.
+    """
+
+    site_id: int
+    user_id: int
+    time_s: int
 
 
 class Begin(Struct, frozen=True, array_like=True, tag=32):
@@ -223,11 +237,7 @@ class NoSession(Struct, frozen=True, array_like=True, tag=43):
     reason: Reason
 
 
-class TellFacts(Struct, frozen=True, array_like=True, tag=44):
-    """The event begins a session: ask again with its facts."""
-
-
-class Told(Struct, frozen=True, array_like=True, tag=45):
+class Told(Struct, frozen=True, array_like=True, tag=44):
     """The answer to an HTTP request.
 
     Attributes:
@@ -251,10 +261,9 @@ Answer = (
     | Seen
     | Found
     | NoSession
-    | TellFacts
     | Told
 )
-ToOwner = Ready | Question | Add | ForgetSessions | WorkerStatus
+ToOwner = Ready | Question | Add | Prolong | ForgetSessions | WorkerStatus
 ToWorker = Begin | PutSites | PutSalts | Finish | Answer
 
 encoder: Final = msgspec.msgpack.Encoder()

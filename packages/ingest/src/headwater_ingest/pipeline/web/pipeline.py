@@ -1,10 +1,10 @@
 """From a web request to rows: `build_and_buffer`, the one entry of the web pipeline."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import msgspec
 import uuid_utils
@@ -14,27 +14,14 @@ from headwater_ingest.pipeline.web.event import WebEvent
 from headwater_ingest.pipeline.web.request import ENGAGEMENT, WebRequest
 from headwater_ingest.pipeline.web.steps import Step
 from headwater_ingest.rows import Row
-from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_ingest.visitors.sessions import Session, SessionStore, Visit
 from headwater_schema.outcomes import Reason
 
 REGISTER_SESSION: Final = "register_session"
 _SAMPLE: Final = 64
 """One request in so many has its steps timed."""
 
-
-class SessionStore(Protocol):
-    """Where open sessions are kept."""
-
-    async def register(self, visit: Visit) -> Session | Reason:
-        """Returns the session of an event, or why it has none."""
-
-
-@runtime_checkable
-class SessionsAtHand(Protocol):
-    """Open sessions that are asked for without waiting."""
-
-    def find_or_begin(self, visit: Visit) -> Session | Reason:
-        """Returns the session of an event, or why it has none."""
+_KNOWN: Final = (Session, Reason)
 
 
 class Buffer(Protocol):
@@ -87,6 +74,31 @@ Settle = Callable[[Result | Exception], object]
 """Is told what became of a request, or why none of it could be kept."""
 
 
+class _Taking(msgspec.Struct):
+    """A request on its way.
+
+    Attributes:
+        events: Those that are left to be taken.
+        settle: Is told what became of all.
+        result: What became of them so far.
+        rows: Theirs so far.
+    """
+
+    events: Iterator[WebEvent]
+    settle: Settle
+    result: Result
+    rows: list[Row] = []
+
+    def conclude(self, event: WebEvent, session: Session | Reason) -> None:
+        """Notes what becomes of an event, and its row if it has one."""
+        if isinstance(session, Reason):
+            self.result.dropped.append(Dropped(event.site.id, event.domain, session))
+            return
+        self.result.buffered.append(event.domain)
+        self.result.missing_rates += event.revenue.lacks_rate
+        self.rows.append(make_row(event, session))
+
+
 class WebPipeline:
     """Runs the steps, and buffers what is left."""
 
@@ -101,7 +113,6 @@ class WebPipeline:
         self._steps = steps
         self._functions = tuple(function for _, function in steps)
         self._sessions = sessions
-        self._at_hand = sessions if isinstance(sessions, SessionsAtHand) else None
         self._buffer = buffer
         self._observe = observe
         self._countdown = 1
@@ -123,61 +134,74 @@ class WebPipeline:
 
     def take(self, request: WebRequest, settle: Settle) -> None:
         """Does the same for who does not wait, but is told."""
-        if self._at_hand is None:
-            task = asyncio.create_task(self._take_later(request, settle))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            return
-        result, rows = Result(truncated_props=request.fields.truncated_props), []
-        for domain in request.fields.domains:
-            event = WebEvent(request, domain)
-            session = self._run(event) or self._find(event, self._at_hand)
-            if row := _conclude(event, session, result):
-                rows.append(row)
-        self._put(rows, result, settle)
+        fields = request.fields
+        taking = _Taking(
+            (WebEvent(request, domain) for domain in fields.domains),
+            settle,
+            Result(truncated_props=fields.truncated_props),
+        )
+        if self._take_all(taking):
+            self._put(taking)
 
-    async def _take_later(self, request: WebRequest, settle: Settle) -> None:
-        result, rows = Result(truncated_props=request.fields.truncated_props), []
+    def _take_all(self, taking: _Taking) -> bool:
+        """Takes events until all are, or until one has to wait for its session."""
+        for event in taking.events:
+            session = self._run(event) or self._register(event)
+            if not isinstance(session, _KNOWN):
+                self._do(self._take_rest(taking, event, session))
+                return False
+            taking.conclude(event, session)
+        return True
+
+    async def _take_rest(
+        self, taking: _Taking, event: WebEvent, asked: Awaitable[Session | Reason]
+    ) -> None:
         try:
-            for domain in request.fields.domains:
-                event = WebEvent(request, domain)
-                session = self._run(event) or await self._ask(event)
-                if row := _conclude(event, session, result):
-                    rows.append(row)
+            taking.conclude(event, await asked)
+            are_all = self._take_all(taking)
         except Exception as error:  # noqa: BLE001  # supervised: who asked is told
-            settle(error)
+            taking.settle(error)
             return
-        self._put(rows, result, settle)
+        if are_all:
+            self._put(taking)
 
-    def _put(self, rows: list[Row], result: Result, settle: Settle) -> None:
-        if rows:
-            self._buffer.put(rows, partial(self._settle, result, settle))
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _put(self, taking: _Taking) -> None:
+        if taking.rows:
+            self._buffer.put(taking.rows, partial(self._settle, taking))
         else:
-            self._settle(result, settle, None)
+            self._settle(taking, None)
 
-    def _settle(self, result: Result, settle: Settle, error: Exception | None) -> None:
+    def _settle(self, taking: _Taking, error: Exception | None) -> None:
         if error:
-            settle(error)
+            taking.settle(error)
             return
-        for each in result.dropped:
+        for each in taking.result.dropped:
             self._buffer.count_dropped(each.site_id, each.reason)
-        settle(result)
+        taking.settle(taking.result)
 
-    def _find(self, event: WebEvent, sessions: SessionsAtHand) -> Session | Reason:
+    def _register(
+        self, event: WebEvent
+    ) -> Session | Reason | Awaitable[Session | Reason]:
         if self._countdown != _SAMPLE:
-            return sessions.find_or_begin(_visit(event))
+            return self._sessions.register(_visit(event))
         started = perf_counter()  # as the steps before it were
-        session = sessions.find_or_begin(_visit(event))
+        found = self._sessions.register(_visit(event))
+        if not isinstance(found, _KNOWN):
+            return self._await_timed(found, started)
         self._observe(REGISTER_SESSION, perf_counter() - started)
-        return session
+        return found
 
-    async def _ask(self, event: WebEvent) -> Session | Reason:
-        is_timed = self._countdown == _SAMPLE
-        started = perf_counter() if is_timed else 0.0
-        session = await self._sessions.register(_visit(event))
-        if is_timed:
-            self._observe(REGISTER_SESSION, perf_counter() - started)
-        return session
+    async def _await_timed(
+        self, asked: Awaitable[Session | Reason], started: float
+    ) -> Session | Reason:
+        found = await asked
+        self._observe(REGISTER_SESSION, perf_counter() - started)
+        return found
 
     def _run(self, event: WebEvent) -> Reason | None:
         self._countdown -= 1
@@ -198,16 +222,6 @@ class WebPipeline:
             if reason is not None:
                 return reason
         return None
-
-
-def _conclude(event: WebEvent, session: Session | Reason, result: Result) -> Row | None:
-    """Notes what becomes of an event, and returns its row if it has one."""
-    if isinstance(session, Reason):
-        result.dropped.append(Dropped(event.site.id, event.domain, session))
-        return None
-    result.buffered.append(event.domain)
-    result.missing_rates += event.revenue.lacks_rate
-    return make_row(event, session)
 
 
 def _settle_future(

@@ -22,13 +22,12 @@ from headwater_ingest.pipeline.web.pipeline import (
     REGISTER_SESSION,
     Buffer,
     Result,
-    SessionStore,
     WebPipeline,
 )
 from headwater_ingest.pipeline.web.request import WebRequest
 from headwater_ingest.pipeline.web.steps import Step
 from headwater_ingest.rows import EVENT_ID, Row
-from headwater_ingest.visitors.sessions import Facts, Session, Visit
+from headwater_ingest.visitors.sessions import Facts, Session, SessionStore, Visit
 from headwater_schema.outcomes import Outcome, Reason
 
 _IDS: Final = ("user_id", "session_id")
@@ -95,7 +94,9 @@ class _Recorder:
             return own[0]
 
         watched = msgspec.structs.replace(visit, make_facts=make_facts)
-        session = await self._sessions.register(watched)
+        session = self._sessions.register(watched)
+        if not isinstance(session, Session | Reason):
+            session = await session
         if isinstance(session, Reason):
             self._note(REGISTER_SESSION, {}, session)
         else:

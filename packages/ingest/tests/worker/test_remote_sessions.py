@@ -1,0 +1,186 @@
+"""Workers keep sessions as one process would, though each has some at hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.joined_worker import join, make_desk
+from tests.sessions import register
+
+from headwater_ingest.visitors.memory_store import MemorySessionStore
+from headwater_ingest.visitors.sessions import MAX_GAP_S, Session, Visit
+from headwater_ingest.worker.owner_link import OwnerLink
+from headwater_ingest.worker.protocol import NoSession, Register
+from headwater_ingest.worker.remote_sessions import RemoteSessionStore
+from headwater_schema.outcomes import Reason
+
+NOON_S = 1_750_000_000
+
+
+class Happening(NamedTuple):
+    """A visitor does something.
+
+    Attributes:
+        worker: Which worker takes it.
+        after_s: After the one before it.
+        user_id: The visitor under today's salt.
+        previous_user_id: The same under yesterday's.
+        is_engagement: Whether it begins no session.
+    """
+
+    worker: int
+    after_s: int
+    user_id: int
+    previous_user_id: int | None
+    is_engagement: bool
+
+
+HAPPENINGS = st.lists(
+    st.builds(
+        Happening,
+        worker=st.integers(0, 2),
+        after_s=st.sampled_from((0, 1, 600, MAX_GAP_S - 1, MAX_GAP_S, MAX_GAP_S + 1)),
+        user_id=st.integers(1, 4),
+        previous_user_id=st.none() | st.integers(1, 4),
+        is_engagement=st.booleans(),
+    ),
+    max_size=30,
+)
+Seen = tuple[int, int, int, dict[str, str | int]] | Reason
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now_s = NOON_S
+
+    def read(self) -> float:
+        return self.now_s
+
+
+class Node:
+    """A service with workers.
+
+    Attributes:
+        clock: What all of it goes by.
+        owned: The sessions of the owner.
+        stores: Those of the workers.
+    """
+
+    def __init__(
+        self, links: Iterable[OwnerLink], owned: MemorySessionStore, clock: Clock
+    ) -> None:
+        self.clock = clock
+        self.owned = owned
+        self._links = list(links)
+        self.stores = [
+            RemoteSessionStore(each, open_store(clock)) for each in self._links
+        ]
+
+    async def register(self, worker: int, visit: Visit) -> Session | Reason:
+        """Registers an event, and waits until the owner knows of it."""
+        found = await register(self.stores[worker], visit)
+        await self.hear_out(worker)
+        return found
+
+    async def hear_out(self, worker: int) -> None:
+        """Returns when the owner has taken all that a worker has said."""
+        nobody = Register(0, 0, None, 0, True, b"")  # noqa: FBT003
+        answer = await self._links[worker].ask(nobody)
+        assert answer == NoSession(Reason.NO_SESSION_FOR_ENGAGEMENT)
+
+
+def open_store(clock: Clock) -> MemorySessionStore:
+    return MemorySessionStore(clock_s=clock.read, max_sessions=1000)
+
+
+@asynccontextmanager
+async def open_node(workers: int) -> AsyncIterator[Node]:
+    clock = Clock()
+    owned = open_store(clock)
+    desk = make_desk(sessions=owned)
+    async with AsyncExitStack() as stack:
+        joined = [await stack.enter_async_context(join(desk)) for _ in range(workers)]
+        yield Node([link for link, _ in joined], owned, clock)
+
+
+def make_visit(happening: Happening, time_s: int, number: int = 0) -> Visit:
+    return Visit(
+        7,
+        happening.user_id,
+        happening.previous_user_id,
+        time_s,
+        happening.is_engagement,
+        partial(dict, browser=f"browser {number}"),
+    )
+
+
+def see(found: Session | Reason, names: dict[int, int]) -> Seen:
+    """Returns what a session is, by a name that does not depend on chance."""
+    if isinstance(found, Reason):
+        return found
+    name = names.setdefault(found.id, len(names))
+    return name, found.user_id, found.time_s, found.facts
+
+
+@settings(max_examples=60)
+@given(HAPPENINGS)
+def test_workers_together_keep_the_sessions_that_one_process_would(
+    happenings: list[Happening],
+) -> None:
+    async def check() -> None:
+        async with open_node(workers=3) as node:
+            alone = open_store(node.clock)
+            names: tuple[dict[int, int], dict[int, int]] = ({}, {})
+            for number, each in enumerate(happenings):
+                node.clock.now_s += each.after_s
+                visit = make_visit(each, node.clock.now_s, number)
+                found = see(await node.register(each.worker, visit), names[0])
+                assert found == see(alone.register(visit), names[1])
+
+    asyncio.run(check())
+
+
+def test_a_session_that_was_met_is_not_asked_for_again() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
+            first = await node.register(0, visit)
+            assert node.stores[0].register(visit) is first
+
+    asyncio.run(check())
+
+
+def test_the_sessions_of_a_worker_that_died_go_on_in_the_next() -> None:
+    async def check() -> None:
+        async with open_node(workers=2) as node:
+            happening = Happening(0, 0, 1, None, is_engagement=False)
+            first = await node.register(0, make_visit(happening, NOON_S))
+            later = make_visit(happening, NOON_S + MAX_GAP_S)
+            await node.register(0, later)
+            latest = make_visit(happening, NOON_S + 2 * MAX_GAP_S)
+            found = await node.register(1, latest)
+            assert isinstance(first, Session)
+            assert isinstance(found, Session)
+            assert found.id == first.id
+
+    asyncio.run(check())
+
+
+def test_what_is_forgotten_is_forgotten_here_and_there() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
+            first = await node.register(0, visit)
+            node.stores[0].forget_all()
+            second = await node.register(0, visit)
+            assert isinstance(first, Session)
+            assert isinstance(second, Session)
+            assert first.id != second.id
+            assert len(node.owned) == 1
+
+    asyncio.run(check())
