@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.load.report import print_table
-from benchmarks.load.requests import native_requests, web_requests, write_requests
+from benchmarks.load.requests import web_requests, write_native_requests, write_requests
 from benchmarks.load.target import Target, run_floor, run_service
 from benchmarks.load.wrk import Feed, run_wrk
 
@@ -33,7 +33,7 @@ EVENTS_PER_S: Final = 150_000
 REQUESTS_PER_S: Final = 12_000
 """More than the service takes: no event may be sent to it twice."""
 WEB_REQUESTS: Final = 200_000
-WARM_S: Final = 2.0
+WARM_S: Final = 1.0
 
 Figures = dict[str, list[float]]
 Run = Callable[[], AbstractContextManager[Target]]
@@ -51,7 +51,7 @@ def main() -> None:
             name = f"{events} × {encoding}"  # noqa: RUF001
             rows[name] = {}
             count = count_batches(events, arguments.seconds)
-            write_requests(file, native_requests(count, events, encoding=encoding))
+            write_native_requests(file, count, events, encoding=encoding)
             for _ in range(arguments.runs):
                 measure(rows[name], file, "batch", events, arguments.seconds)
         print_table("native batches", rows)

@@ -119,8 +119,8 @@ def format_row(clients: int, runs: Sequence[Run]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--directory", type=Path, help="where the journals are made")
     options = parser.parse_args()
     print(

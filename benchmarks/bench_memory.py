@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.load.report import print_table
-from benchmarks.load.requests import native_requests, web_requests, write_requests
+from benchmarks.load.requests import web_requests, write_native_requests, write_requests
 from benchmarks.load.target import Target, run_service
 from benchmarks.load.wrk import Feed, run_wrk
 
@@ -27,7 +27,7 @@ THINK_MS: Final = 100
 MOST_PER_S: Final = CONNECTIONS * 1000 // THINK_MS
 """Requests per second of each kind, were they answered in no time."""
 WINDOW_EVENTS: Final = 200_000
-WARM_S: Final = 40.0
+WARM_S: Final = 30.0
 LOOK_S: Final = 1.0
 
 Figures = dict[str, list[float]]
@@ -35,7 +35,7 @@ Figures = dict[str, list[float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=0.5)
+    parser.add_argument("--minutes", type=float, default=0.25)
     arguments = parser.parse_args()
     seconds = arguments.minutes * 60
     with tempfile.TemporaryDirectory() as directory:
@@ -51,7 +51,7 @@ def write_loads(directory: Path, seconds: float) -> tuple[Feed, Feed]:
     """Writes more requests than can be sent, so that each is sent once."""
     count = round(MOST_PER_S * seconds)
     native, web = directory / "native", directory / "web"
-    write_requests(native, native_requests(count, EVENTS))
+    write_native_requests(native, count, EVENTS)
     write_requests(web, web_requests(count))
     return Feed(native), Feed(web)
 

@@ -25,8 +25,8 @@ from benchmarks.load.report import print_table
 from benchmarks.load.requests import (
     SITE,
     Site,
-    native_requests,
     web_requests,
+    write_native_requests,
     write_requests,
     write_sites,
 )
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="most of a journal")
+    parser.add_argument("--rows", type=int, default=300_000, help="most of a journal")
     arguments = parser.parse_args()
     groups = (
         [Case(f"{rows:,} rows", rows) for rows in (1_000, 100_000, arguments.rows)],
@@ -107,8 +107,8 @@ def write_loads(directory: Path, seconds: float) -> None:
     """Writes the requests for one site and for many."""
     batches, events = round(BATCHES_PER_S * seconds), round(WEB_PER_S * seconds)
     for sites in (ONE, MANY):
-        native = native_requests(batches, EVENTS, sites=sites)
-        write_requests(directory / f"native-{len(sites)}", native)
+        native = directory / f"native-{len(sites)}"
+        write_native_requests(native, batches, EVENTS, sites=sites)
         write_requests(directory / f"web-{len(sites)}", web_requests(events, sites))
 
 

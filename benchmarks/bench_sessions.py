@@ -185,7 +185,7 @@ def cell(values: tuple[float, ...]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     size = measure_growth()
     print(f"an open session takes {size:.0f} bytes, at most {MUST_BYTES}")

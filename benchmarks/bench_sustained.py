@@ -21,7 +21,7 @@ from typing import Final
 
 from benchmarks.load.driver import insert_ready_columns
 from benchmarks.load.report import print_table
-from benchmarks.load.requests import native_requests, web_requests, write_requests
+from benchmarks.load.requests import web_requests, write_native_requests, write_requests
 from benchmarks.load.target import Target, run_floor, run_service
 from benchmarks.load.wrk import Feed, Load, run_wrk
 
@@ -55,8 +55,7 @@ def main() -> None:
                 ("native, in sessions", True),
             ):
                 count = int(EVENTS_PER_S / EVENTS * (1.5 * seconds + WARM_S))
-                requests = native_requests(count, EVENTS, with_sessions=with_sessions)
-                write_requests(file, requests)
+                write_native_requests(file, count, EVENTS, with_sessions=with_sessions)
                 rate = measure(rows[name], file, EVENTS, seconds)
                 floor = insert_ready_columns(seconds, with_sessions=with_sessions)
                 rows[name].setdefault("of floor", []).append(rate / floor)

@@ -346,8 +346,8 @@ def cell(values: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--streams", type=int, default=3, help="runs of the stream")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--streams", type=int, default=2, help="runs of the stream")
     parser.add_argument("--city", type=Path, help="a city database (.mmdb)")
     parser.add_argument("--asn", type=Path, help="a database of networks (.mmdb)")
     arguments = parser.parse_args()

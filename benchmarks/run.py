@@ -21,12 +21,16 @@ from benchmarks.load.report import OUTPUT
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "bench.json"
 FULL = {
-    "backlog": ["--rows=2000000"],
     "accept": ["--runs=5", "--seconds=8"],
-    "sustained": ["--runs=3", "--seconds=60"],
+    "backlog": ["--rows=2000000"],
+    "journal": ["--runs=3", "--seconds=3"],
     "memory": ["--minutes=10"],
-    "views": ["--runs=5"],
     "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
+    "sessions": ["--runs=9"],
+    "sustained": ["--runs=3", "--seconds=60"],
+    "views": ["--runs=5"],
+    "web": ["--runs=15", "--streams=3"],
+    "writer": ["--runs=3"],
 }
 """Arguments of the long form, where it is another."""
 
