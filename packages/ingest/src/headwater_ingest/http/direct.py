@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from headwater_ingest.http.answer import BROKEN, CLOSE, Answer, encode_headers
 from headwater_ingest.http.joined_writes import JoiningTransport
+from headwater_ingest.http.no_upgrade import NoUpgradeProtocol
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Headers in their order, names in lower case."""
@@ -94,7 +92,7 @@ class Exchange:
         self._protocol.conclude(self, answer)
 
 
-class DirectProtocol(HttpToolsProtocol):
+class DirectProtocol(NoUpgradeProtocol):
     """Uvicorn's HTTP protocol, with a short way for plain requests."""
 
     def __init__(self, *args: Any, directory: Directory, **kwargs: Any) -> None:
