@@ -95,6 +95,17 @@ def test_rows_are_written_while_it_runs(
     assert statuses[-1].rows_written == len(ids)
 
 
+def test_the_writer_makes_way_for_who_started_it(
+    tmp_path: Path, url: ClickHouseUrl
+) -> None:
+    async def run() -> int:
+        async with running(tmp_path, url) as writer:
+            await until(lambda: writer.is_up)
+            return os.getpriority(os.PRIO_PROCESS, pid_of(writer))
+
+    assert asyncio.run(run()) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+
+
 def test_a_drain_writes_what_is_young_and_ends(
     tmp_path: Path, url: ClickHouseUrl, client: Client, fill: Fill
 ) -> None:
