@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 from tests.joined_worker import make_desk
 
 from headwater_ingest import backoff
@@ -26,6 +28,20 @@ from headwater_ingest.worker import supervisor
 from headwater_ingest.worker.limits import open_limits
 from headwater_ingest.worker.pool import WorkerPool, open_pool
 from headwater_ingest.worker.protocol import Begin, PutSalts, PutSites
+
+_HANGS = """
+import socket, sys, time
+from headwater_ingest.worker.frames import begin_frame, end_frame
+from headwater_ingest.worker.protocol import Ready, encoder
+frame = bytearray()
+at = begin_frame(frame)
+encoder.encode_into(Ready(), frame, -1)
+end_frame(frame, at, number=0)
+owner = socket.socket(fileno=int(sys.argv[3]))
+owner.sendall(frame)
+time.sleep(1000)
+"""
+"""Says that it is ready, and then nothing any more."""
 
 MIDNIGHT_MS = 20_000 * DAY_MS
 
@@ -96,6 +112,42 @@ def test_a_service_none_of_whose_workers_starts_says_so(
     up, restarts = asyncio.run(start())
     assert up == 0
     assert restarts > 0
+
+
+def test_a_worker_that_hangs_is_ended(
+    shared: Shared,
+    sock: socket.socket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "_COMMAND", (sys.executable, "-c", _HANGS))
+    monkeypatch.setattr(supervisor, "_LOOK_S", 0.01)
+
+    async def run() -> None:
+        with open_limits(tmp_path) as limits:
+            async with open_pool(
+                Settings(workers=1, data_dir=tmp_path),
+                sock,
+                shared=cast("SharedState", shared),
+                limits=limits,
+                metrics=Metrics("0"),
+            ) as pool:
+                assert pool
+                pool.answer_by(make_desk())
+                await pool.start()
+                deadline = time.monotonic() + 60
+                while not pool.read().restarts:
+                    assert time.monotonic() < deadline, logs
+                    await asyncio.sleep(0.01)
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+
+    assert [each["event"] for each in logs[:3]] == [
+        "workers started",
+        "worker hangs and is killed",
+        "worker died",
+    ]
 
 
 def test_a_worker_is_told_all_that_it_needs_and_the_salts_last(

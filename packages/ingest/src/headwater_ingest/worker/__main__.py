@@ -212,14 +212,10 @@ async def _finish(server: HttpServer, owner: OwnerLink) -> None:
 
 
 async def _report(owner: OwnerLink, read: Callable[[], WebState]) -> None:
-    """Tell the owner for ever how this worker is."""
-    told = WebState()
+    """Tell the owner for ever how this worker is, and that it is."""
     while True:
         await asyncio.sleep(_REPORT_S)
-        state = read()
-        if state != told:
-            owner.tell(WorkerStatus(state))
-            told = state
+        owner.tell(WorkerStatus(read()))
 
 
 if __name__ == "__main__":

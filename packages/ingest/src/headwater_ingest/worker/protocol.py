@@ -13,7 +13,7 @@ the number 0.
                      `Add`                                counts of events without rows
                      `Register`, `Prolong`, `ForgetSessions`   open sessions
                      `Ask`                                requests not for events
-                     `WorkerStatus`, once a second if it has changed
+                     `WorkerStatus`, once a second
     owner → worker   `Begin`, first of all
                      `PutSites`, `PutSalts`               at first, and when they change
                      `Finish`                             at the stop

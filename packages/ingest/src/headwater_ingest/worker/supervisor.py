@@ -35,6 +35,9 @@ from headwater_ingest.worker.protocol import (
 _COMMAND: Final = (sys.executable, "-P", "-m", "headwater_ingest.worker")
 
 _HEAR_S: Final = 1.0
+_LOOK_S: Final = 1.0
+_SILENT_LOOKS: Final = 30
+"""A worker that says nothing for so long hangs: it has something to say each second."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class WorkerSupervisor:
         self._channel: socket.socket | None = None
         self._earlier = WebState()
         self._finishing = asyncio.Event()
+        self._silent_looks = 0
         self.has_started = asyncio.Event()
         self.is_up = False
         self.restarts = 0
@@ -121,7 +125,7 @@ class WorkerSupervisor:
                 ours.close()
                 channel.settimeout(0)
                 self._channel = channel
-                code = await process.wait()
+                code = await self._watch(process)
                 await self._hear_out()
                 return code
             finally:
@@ -157,6 +161,25 @@ class WorkerSupervisor:
         for order in self._greet():
             connection.send(order)
 
+    async def _watch(self, process: asyncio.subprocess.Process) -> int:
+        """Return the exit code of a process, and see to it that there will be one."""
+        ending = asyncio.create_task(process.wait())
+        try:
+            while not ending.done():
+                await asyncio.wait({ending}, timeout=_LOOK_S)
+                if self._hangs():
+                    _log.warning("worker hangs and is killed", worker=self._number)
+                    _kill(process)
+            return await ending
+        finally:
+            ending.cancel()
+
+    def _hangs(self) -> bool:
+        """Look at the worker; the look at which it has been silent for too long."""
+        # Looks, not seconds: a service that stood still has heard nothing either.
+        self._silent_looks += 1
+        return self.is_up and self._silent_looks == _SILENT_LOOKS
+
     async def _hear_out(self) -> None:
         """Take in what a process that has ended has left to be read."""
         if self._connection is not None:
@@ -172,6 +195,7 @@ class WorkerSupervisor:
             connection.close()
 
     def _receive(self, desk: OwnerDesk, number: int, message: ToOwner) -> None:
+        self._silent_looks = 0
         match message:
             case Ready():
                 self.is_up = True
@@ -187,5 +211,9 @@ class WorkerSupervisor:
         """See to it that a process that does not listen any more is none."""
         self.is_up = False
         if not self._finishing.is_set() and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        process.kill()
