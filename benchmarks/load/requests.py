@@ -8,6 +8,7 @@ import csv
 import gzip
 import os
 import random
+import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -85,7 +86,8 @@ def write_native_requests(path: Path, count: int, events: int, **options: Any) -
         list(pool.map(write, parts, range(len(parts))))
     with path.open("wb") as file:
         for part in parts:
-            file.write(part.read_bytes())
+            with part.open("rb") as made:
+                shutil.copyfileobj(made, file)
             part.unlink()
 
 

@@ -46,6 +46,35 @@ def test_the_connection_goes_on() -> None:
     serve(check)
 
 
+def test_very_many_together_are_all_answered() -> None:
+    async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
+        for number in range(6):  # the first is read alone, the others together
+            await client.send(post(b"hello", **OFFER) * (200 if number else 1))
+        assert [(await client.read())[0] for _ in range(1001)] == [202] * 1001
+        assert len(desk.taken) == 1001
+
+    serve(check)
+
+
+def test_what_comes_after_the_last_request_does_no_harm() -> None:
+    async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
+        await client.send(post(b"hello", **OFFER))
+        assert (await client.read())[0] == 202
+        await client.send(post(Connection="close") + b"more")
+        assert (await client.read())[::2] == (200, b"asgi 5")
+
+    serve(check)
+
+
+def test_an_old_client_is_answered_as_one() -> None:
+    async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
+        await client.send(post(b"hello", **OFFER).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert (await client.read())[::2] == (200, b"asgi 5")
+        assert await client.reader.read() == b"", "it reads to the end"
+
+    serve(check)
+
+
 def test_what_else_the_connection_is_told_counts() -> None:
     async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
         await client.send(post(Connection="close, upgrade", Upgrade="h2c"))

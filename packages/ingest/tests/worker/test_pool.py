@@ -6,7 +6,8 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -42,6 +43,8 @@ owner.sendall(frame)
 time.sleep(1000)
 """
 """Says that it is ready, and then nothing any more."""
+
+PoolOf = Callable[[int], AbstractAsyncContextManager[WorkerPool]]
 
 MIDNIGHT_MS = 20_000 * DAY_MS
 
@@ -83,11 +86,29 @@ def pool(shared: Shared, sock: socket.socket, tmp_path: Path) -> Iterator[Worker
         )
 
 
+@pytest.fixture
+def pool_of(shared: Shared, sock: socket.socket, tmp_path: Path) -> PoolOf:
+    """Opens a pool of so many workers, for which nobody does anything."""
+
+    @asynccontextmanager
+    async def open_it(workers: int) -> AsyncIterator[WorkerPool]:
+        with open_limits(tmp_path) as limits:
+            async with open_pool(
+                Settings(workers=workers, data_dir=tmp_path),
+                sock,
+                shared=cast("SharedState", shared),
+                limits=limits,
+                metrics=Metrics("0"),
+            ) as pool:
+                assert pool
+                pool.answer_by(make_desk())
+                yield pool
+
+    return open_it
+
+
 def test_a_service_none_of_whose_workers_starts_says_so(
-    shared: Shared,
-    sock: socket.socket,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dies = (sys.executable, "-c", "raise SystemExit(3)")
     monkeypatch.setattr(supervisor, "_COMMAND", dies)
@@ -95,19 +116,10 @@ def test_a_service_none_of_whose_workers_starts_says_so(
     monkeypatch.setattr(pool_module, "_START_S", 1.0)
 
     async def start() -> tuple[int, int]:
-        with open_limits(tmp_path) as limits:
-            async with open_pool(
-                Settings(workers=2, data_dir=tmp_path),
-                sock,
-                shared=cast("SharedState", shared),
-                limits=limits,
-                metrics=Metrics("0"),
-            ) as pool:
-                assert pool
-                pool.answer_by(make_desk())
-                with pytest.raises(WorkersNotStartedError, match="HEADWATER_WORKERS"):
-                    await pool.start()
-                return pool.read().up, pool.read().restarts
+        async with pool_of(2) as pool:
+            with pytest.raises(WorkersNotStartedError, match="HEADWATER_WORKERS"):
+                await pool.start()
+            return pool.read().up, pool.read().restarts
 
     up, restarts = asyncio.run(start())
     assert up == 0
@@ -115,30 +127,18 @@ def test_a_service_none_of_whose_workers_starts_says_so(
 
 
 def test_a_worker_that_hangs_is_ended(
-    shared: Shared,
-    sock: socket.socket,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_COMMAND", (sys.executable, "-c", _HANGS))
     monkeypatch.setattr(supervisor, "_LOOK_S", 0.01)
 
     async def run() -> None:
-        with open_limits(tmp_path) as limits:
-            async with open_pool(
-                Settings(workers=1, data_dir=tmp_path),
-                sock,
-                shared=cast("SharedState", shared),
-                limits=limits,
-                metrics=Metrics("0"),
-            ) as pool:
-                assert pool
-                pool.answer_by(make_desk())
-                await pool.start()
-                deadline = time.monotonic() + 60
-                while not pool.read().restarts:
-                    assert time.monotonic() < deadline, logs
-                    await asyncio.sleep(0.01)
+        async with pool_of(1) as pool:
+            await pool.start()
+            deadline = time.monotonic() + 60
+            while not pool.read().restarts:
+                assert time.monotonic() < deadline, logs
+                await asyncio.sleep(0.01)
 
     with capture_logs() as logs:
         asyncio.run(run())

@@ -24,12 +24,16 @@ class NoUpgradeProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Takes what has come."""
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._decline(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse()
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = self._decline(data[offer.args[0] :])
+            except httptools.HttpParserError:
+                self._refuse()
+                return
+            else:
+                return
 
     def on_headers_complete(self) -> None:
         """Begins a request, unless it is to be parsed once more."""
@@ -42,16 +46,17 @@ class NoUpgradeProtocol(HttpToolsProtocol):
         if not self._is_offer:
             super().on_message_complete()
 
-    def _decline(self, rest: bytes) -> None:
-        """Takes the request without what it offers, and what follows its head."""
-        method = self.parser.get_method()
+    def _decline(self, rest: bytes) -> bytes:
+        """Returns the request without what it offers, and what follows its head."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as it was
         if method == b"CONNECT":  # which asks for nothing else
             self._refuse()
-            return
-        lines = [b"%b %b HTTP/1.1" % (method, self.url)]
+            return b""
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
         lines += [b"%b: %b" % each for each in _without_offer(self.headers)]
-        self.data_received(b"\r\n".join((*lines, b"", rest)))
+        return b"\r\n".join((*lines, b"", rest))
 
     def _refuse(self) -> None:
         self.send_400_response("Invalid HTTP request received.")

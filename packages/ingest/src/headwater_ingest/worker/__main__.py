@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
+import structlog
 import uvloop
 
 from headwater_ingest.data_files import DataFiles
@@ -50,6 +51,8 @@ from headwater_ingest.worker.settings_codec import unpack_settings
 _FINISH_S: Final = 5.0
 _CLOSE_S: Final = 2.0
 _REPORT_S: Final = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,10 @@ async def _report(owner: OwnerLink, read: Callable[[], WebState]) -> None:
     """Tell the owner for ever how this worker is, and that it is."""
     while True:
         await asyncio.sleep(_REPORT_S)
-        owner.tell(WorkerStatus(read()))
+        try:
+            owner.tell(WorkerStatus(read()))
+        except Exception:  # noqa: BLE001 - a supervised loop: who is silent is killed
+            _log.exception("state not told")
 
 
 if __name__ == "__main__":

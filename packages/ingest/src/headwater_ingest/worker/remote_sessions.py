@@ -3,6 +3,9 @@
 A session that the worker has met is at hand here as well. An event that continues it by
 what is known here does so by what the owner knows, which may be a later event at most;
 so the owner is only told. It is asked about all others.
+
+What the owner drops for lack of room, or because another worker has it forget all, goes
+on here while its visitor comes here.
 """
 
 from collections.abc import Awaitable
@@ -54,7 +57,7 @@ class RemoteSessionStore:
         return session
 
     def forget_all(self) -> None:
-        """Drops all sessions, for all workers."""
+        """Drops all sessions, of the owner and here."""
         self._at_hand.forget_all()
         self._owner.tell(ForgetSessions())
 

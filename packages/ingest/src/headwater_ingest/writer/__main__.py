@@ -45,15 +45,11 @@ _OPEN_AGAIN_S: Final = 0.5
 # a block in the making costs more than that.
 _GC_THRESHOLD: Final = 200_000
 
-_NICENESS: Final = 10
-"""Requests are answered first: rows can wait, they are on disk."""
-
 
 def main() -> None:
     """Write until the service says otherwise or is gone."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    os.nice(_NICENESS)
     # Unbuffered: at the end, a thread that waits in a buffered read holds its lock.
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
     settings = decode_settings(orders.readline())

@@ -80,7 +80,7 @@ def test_a_server_that_started_takes_connections(make_server: MakeServer) -> Non
 
 def test_the_server_makes_way_for_who_started_it(server: EmbeddedClickHouse) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, server.pid or 0) == own + 10
+    assert os.getpriority(os.PRIO_PROCESS, server.pid or 0) == own + 5
 
 
 def test_days_begin_at_midnight_utc(server: EmbeddedClickHouse) -> None:

@@ -31,7 +31,7 @@ _ORPHAN_STOP_S = 1.0
 _PARENT_CHECK_S = 1.0
 
 # Merges take all CPUs at times, and who sends events waits for an answer meanwhile.
-_NICENESS = 10
+_NICENESS = 5
 
 _STOP = b"stop"
 _ENGINE_BYTE = b"e"
