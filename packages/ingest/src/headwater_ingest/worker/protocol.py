@@ -81,8 +81,8 @@ class Register(Struct, frozen=True, array_like=True, tag=6):
         previous_user_id: Likewise.
         time_s: Likewise.
         prolongs_only: Likewise.
-        facts: What the event would begin a session with, as MessagePack; most are never
-            read, since another worker has begun it.
+        facts: What the event would begin a session with, as MessagePack; empty for an
+            event that only prolongs one, and not read where one is open.
     """
 
     site_id: int
