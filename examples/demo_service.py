@@ -10,7 +10,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,17 +127,28 @@ def run_service(directory: Path, *, keep: bool) -> Iterator[Service]:
         data_dir = directory / "data"
         if not keep:
             shutil.rmtree(data_dir, ignore_errors=True)
-        service = Service(
-            _start(data_dir, directory / "service.log"),
-            data_dir,
-            directory / "service.log",
-        )
-        try:
-            if not service.wait_for(service.is_ready, _START_S):
-                raise DemoError(f"the service is not ready in time; see {service.log}")
+        with ExitStack() as stack:
+            log = directory / "service.log"
+            port = PORT if _is_free(PORT) else 0
+            try:
+                service = stack.enter_context(_run_on(port, data_dir, log))
+            except DemoError:
+                if _is_free(PORT):
+                    raise
+                # Another program took it while ours was about to.
+                service = stack.enter_context(_run_on(0, data_dir, log))
             yield service
-        finally:
-            _stop(service.process)
+
+
+@contextmanager
+def _run_on(port: int, data_dir: Path, log: Path) -> Iterator[Service]:
+    service = Service(_start(port, data_dir, log), data_dir, log)
+    try:
+        if not service.wait_for(service.is_ready, _START_S):
+            raise DemoError(f"the service is not ready in time; see {log}")
+        yield service
+    finally:
+        _stop(service.process)
 
 
 @contextmanager
@@ -152,7 +163,7 @@ def _only_demo(directory: Path) -> Iterator[None]:
         yield
 
 
-def _start(data_dir: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(port: int, data_dir: Path, log: Path) -> subprocess.Popen[bytes]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -160,7 +171,7 @@ def _start(data_dir: Path, log: Path) -> subprocess.Popen[bytes]:
     }
     settings = {
         "HEADWATER_DATA_DIR": str(data_dir),
-        "HEADWATER_PORT": str(PORT if _is_free(PORT) else 0),
+        "HEADWATER_PORT": str(port),
         "HEADWATER_LOG_FORMAT": "console",
         "HEADWATER_NOT_READY_SECONDS": "0",  # no load balancer has to notice
     }

@@ -27,6 +27,14 @@ demo.compare = lambda sent, stored: honest(sent, [*stored[1:], stored[-1]])
 demo.main()
 """
 
+# A demo whose port is free when it looks, and taken when it wants it.
+LOSES_THE_PORT = """
+import examples.demo as demo, examples.demo_service as service
+honest, seen = service._is_free, []
+service._is_free = lambda port: honest(port) if seen else not seen.append(port)
+demo.main()
+"""
+
 
 @pytest.fixture(autouse=True)
 def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +102,20 @@ def test_once_fails_when_an_event_is_missing_or_doubled(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", SABOTAGED], tmp_path, "--once")
 
     assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr == ""
     last = done.stdout.splitlines()[-1]
     assert re.search(r"1 missing \([0-9a-f-]{36}\)", last)
     assert re.search(r"1 there more than once \([0-9a-f-]{36}\)", last)
+
+
+def test_a_port_that_is_lost_while_the_service_starts_is_not_needed(
+    tmp_path: Path,
+) -> None:
+    with take_port(8080):
+        done = run([sys.executable, "-c", LOSES_THE_PORT], tmp_path, "--once")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8080 was taken" in done.stdout
 
 
 def test_a_comparison_finds_what_is_missing_and_what_is_doubled() -> None:
