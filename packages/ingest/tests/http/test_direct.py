@@ -8,6 +8,8 @@ from tests.wire import OK, Client, Desk, post, serve, turn_loop
 from headwater_ingest.http.answer import CLOSE
 from headwater_ingest.http.server import HttpServer
 
+IDLE_S = 0.1
+
 
 def test_a_plain_request_goes_the_short_way() -> None:
     async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
@@ -161,6 +163,48 @@ def test_a_client_that_hangs_up_is_not_answered() -> None:
         await turn_loop()
         desk.answers[0](OK)
         await server.finish_requests()
+
+    serve(check)
+
+
+def test_a_connection_ends_when_it_was_idle_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
+
+    async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
+        now = asyncio.get_running_loop().time
+        began = now()
+        while now() < began + 3 * IDLE_S:
+            await client.send(post())
+            assert (await client.read())[2] == b"ok"
+        last = now()
+        assert await client.reader.read() == b""
+        assert now() - last > 0.9 * IDLE_S
+
+    serve(check)
+
+
+@pytest.mark.parametrize("target", ["/desk", "/other"])
+def test_a_connection_with_a_request_in_hand_is_not_idle(
+    monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
+
+    async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
+        await client.send(post())
+        await client.read()
+        desk.is_slow = True
+        request = post(target=target)
+        await client.send(request if target == "/desk" else request[:-1])
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.reader.read(1), 3 * IDLE_S)
+        if target == "/desk":
+            desk.answers[0](OK)
+        else:
+            await client.send(request[-1:])
+        assert (await client.read())[0] in {200, 202}
+        assert await client.reader.read() == b"", "now it was idle"
 
     serve(check)
 

@@ -1,5 +1,6 @@
 """An answer that is made at once, before any of it is sent."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -60,6 +61,6 @@ BROKEN: Final = Answer(
 """The answer where something is wrong with us, as uvicorn gives it."""
 
 
-def encode_headers(headers: Pairs) -> bytes:
+def encode_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Returns headers as HTTP/1.1 has them, one a line."""
     return b"".join(b"%b: %b\r\n" % pair for pair in headers)

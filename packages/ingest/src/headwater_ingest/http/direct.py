@@ -50,6 +50,7 @@ class Directory:
         self._takers = {path.encode(): taker for path, taker in takers.items()}
         self._in_flight: set[Exchange] = set()
         self._idle = asyncio.Event()
+        self._general: tuple[RawHeaders, bytes] = (), b""
 
     def find(self, target: bytes) -> Taker | None:
         """Returns what takes a request whose target is this path and nothing else."""
@@ -64,6 +65,12 @@ class Directory:
         self._in_flight.discard(exchange)
         if not self._in_flight:
             self._idle.set()
+
+    def encode_general(self, headers: RawHeaders) -> bytes:
+        """Returns the headers of all answers, which are new ones every second."""
+        if headers is not self._general[0]:
+            self._general = headers, encode_headers(headers)
+        return self._general[1]
 
     async def finish(self) -> None:
         """Returns when no request waits for its answer."""
@@ -101,6 +108,9 @@ class DirectProtocol(NoUpgradeProtocol):
         self._taker: Taker | None = None  # of a request whose body is on its way
         self._body = b""
         self._peer = ""
+        self._is_idle = False
+        self._idle_since_s = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in its base
         """Takes a connection."""
@@ -108,13 +118,26 @@ class DirectProtocol(NoUpgradeProtocol):
         super().connection_made(self._wire)
         self._peer = self.client[0] if self.client else ""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lets go of a connection."""
+        if self._idle_timer:
+            self._idle_timer.cancel()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Takes what has come."""
+        self._is_idle = False
         super().data_received(data)
         if self._taker and not self._wire.is_closing():
             self._taker = None
-            super().on_headers_complete()
+            self._go_the_long_way()
             super().on_body(self._body)
+
+    def on_message_begin(self) -> None:
+        """Begins a request, without the scope that only the long way needs."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
 
     def on_headers_complete(self) -> None:
         """Chooses the way of a request."""
@@ -122,7 +145,7 @@ class DirectProtocol(NoUpgradeProtocol):
         if taker and self._is_plain():
             self._taker, self._body = taker, b""
         else:
-            super().on_headers_complete()
+            self._go_the_long_way()
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
@@ -152,13 +175,47 @@ class DirectProtocol(NoUpgradeProtocol):
         self._directory.end(exchange)
         if exchange.disconnected:
             return
-        general = encode_headers(tuple(self.server_state.default_headers))
+        general = self._directory.encode_general(self.server_state.default_headers)
         if not exchange.keep_alive and not answer.is_last:
             answer = answer.plus(CLOSE)
         self._wire.write_now(answer.encode(general))
         if answer.is_last:
             self._wire.close()
-        self.on_response_complete()
+        if self.pipeline:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._keep_alive()
+
+    def _go_the_long_way(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope, with headers that are its own
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def _keep_alive(self) -> None:
+        """Has the connection end when it was idle for long.
+
+        One timer goes on from request to request: to cancel and start one each time, as
+        uvicorn does, takes as long as to find the session.
+        """
+        self._is_idle, self._idle_since_s = True, self.loop.time()
+        if not self._idle_timer:
+            self._look_later(self.timeout_keep_alive)
+
+    def _look_later(self, delay_s: float) -> None:
+        self._idle_timer = self.loop.call_later(delay_s, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        self._idle_timer = None
+        if not self._is_idle:
+            return
+        idle_s = self.loop.time() - self._idle_since_s
+        if idle_s < self.timeout_keep_alive:
+            self._look_later(self.timeout_keep_alive - idle_s)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _is_busy(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

@@ -24,7 +24,8 @@ class JoiningTransport(asyncio.Transport):
 
     def write_now(self, data: bytes) -> None:
         """Writes some bytes that need no others."""
-        self._flush()
+        if self._parts:
+            self._flush()
         if not self._transport.is_closing():
             self._transport.write(data)
 

@@ -133,9 +133,7 @@ class JournalBuffer:
     async def _commit(self, waiting: Sequence[_Waiting]) -> None:
         rows = [each.row for each in waiting]
         error = await self._append(rows)
-        if error is None:
-            self._count(rows)
-        elif _is_of_one_site(error) and len(_count_by_site(rows)) > 1:
+        if error and _is_of_one_site(error) and len(_count_by_site(rows)) > 1:
             await asyncio.gather(*map(self._commit, _divide_by_site(waiting)))
             return
         for _, done in waiting:
@@ -147,15 +145,14 @@ class JournalBuffer:
     async def _append(self, rows: Sequence[Row]) -> Exception | None:
         """Puts rows on disk, or returns why none of them is there."""
         try:
-            await self._journal.append(_make_entry(rows))
+            entry = _make_entry(rows)
+            await self._journal.append(entry)
         except Exception as error:  # noqa: BLE001 - each request is told, and goes on
             return error
-        return None
-
-    def _count(self, rows: Sequence[Row]) -> None:
         now_ms = rows[-1].columns["received_at"]
-        for site_id, events in _count_by_site(rows).items():
+        for site_id, _, _, events in entry.counts:
             self._count_accepted(site_id, events, now_ms=now_ms)
+        return None
 
 
 def _is_of_one_site(error: Exception) -> bool:

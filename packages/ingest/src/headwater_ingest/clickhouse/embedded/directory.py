@@ -194,9 +194,8 @@ def _try_lock(fd: int, kind: int) -> bool:
     return True
 
 
-# Merges cost more than INSERTs. With a base of 20 instead of 5, parts wait for more of
-# their size before they are merged, which takes a third less CPU under load, and a table
-# has 20 parts of a month rather than 7. Without load, age has them merged all the same.
+# Merges cost more than INSERTs. With a base of 20 instead of 5, more of a size wait for
+# each other, which takes a third less CPU under load; a table has some 15 parts, not 7.
 _CONFIG = """\
 <clickhouse>
     <log-level>warning</log-level>
