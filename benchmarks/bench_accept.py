@@ -42,7 +42,7 @@ Run = Callable[[], AbstractContextManager[Target]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=1.5)
     arguments = parser.parse_args()
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:

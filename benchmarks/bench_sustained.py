@@ -43,7 +43,7 @@ LAG: Final = "headwater_event_loop_lag_seconds_bucket"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=6)
     arguments = parser.parse_args()
     seconds: float = arguments.seconds
     rows: dict[str, Figures] = {"native": {}, "native, in sessions": {}, "web": {}}

@@ -58,8 +58,8 @@ _databases = count(1)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--persons", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--persons", type=int, default=50_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         server = EmbeddedClickHouse(Path(directory))

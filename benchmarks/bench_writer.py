@@ -42,7 +42,7 @@ Figures = dict[str, list[float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--blocks", type=int, default=10)
     arguments = parser.parse_args()
     gc.set_threshold(200_000)  # as the writer does

@@ -28,7 +28,7 @@ FULL = {
     "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
     "sessions": ["--runs=9"],
     "sustained": ["--runs=3", "--seconds=60"],
-    "views": ["--runs=5"],
+    "views": ["--runs=5", "--persons=100000"],
     "web": ["--runs=15", "--streams=3"],
     "writer": ["--runs=3"],
 }

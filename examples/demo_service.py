@@ -10,7 +10,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -132,8 +132,8 @@ def run_service(directory: Path, *, keep: bool) -> Iterator[Service]:
             port = PORT if _is_free(PORT) else 0
             try:
                 service = stack.enter_context(_run_on(port, data_dir, log))
-            except DemoError:
-                if _is_free(PORT):
+            except DemoError as error:
+                if not port or "is in use" not in str(error):
                     raise
                 # Another program took it while ours was about to.
                 service = stack.enter_context(_run_on(0, data_dir, log))
@@ -197,7 +197,8 @@ def _is_free(port: int) -> bool:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_STOP_S)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_S)
     finally:
         # Too slow, or a second Ctrl-C: the children of the service end with it.
         process.kill()

@@ -1,6 +1,7 @@
 """A server and one client that writes what it likes, over a real socket."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -22,12 +23,14 @@ class Desk:
         taken: Headers, body and peer of each.
         answers: What answers those that have none yet.
         is_slow: Whether it waits to be told.
+        is_slow_from: Likewise, from that many requests on.
         is_broken: Whether it fails.
     """
 
     taken: list[tuple[RawHeaders, bytes, str]] = field(default_factory=list)
     answers: list[Callable[[Answer], None]] = field(default_factory=list)
     is_slow: bool = False
+    is_slow_from: float = math.inf
     is_broken: bool = False
     called: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -42,7 +45,7 @@ class Desk:
         self.called.set()
         if self.is_broken:
             raise RuntimeError("it is broken")
-        if self.is_slow:
+        if self.is_slow or len(self.taken) > self.is_slow_from:
             self.answers.append(answer)
         else:
             answer(OK)

@@ -39,8 +39,11 @@ class SlowJournal:
 class Quota:
     def __init__(self) -> None:
         self.accepted: Counter[int] = Counter()
+        self.is_broken = False
 
     def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
+        if self.is_broken:
+            raise RuntimeError("it does not count")
         self.accepted[site_id] += events
 
 
@@ -183,6 +186,17 @@ async def test_a_refusal_does_not_stop_what_comes_next() -> None:
     edge.journal.disk.set()
     with pytest.raises(JournalShareError):
         await edge.send(REFUSED_SITE)
+    await edge.send(7)
+    assert edge.quota.accepted == {7: 1}
+
+
+@on_loop
+async def test_rows_on_disk_are_answered_even_if_they_cannot_be_counted() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    edge.quota.is_broken = True
+    await edge.send(7)
+    edge.quota.is_broken = False
     await edge.send(7)
     assert edge.quota.accepted == {7: 1}
 

@@ -135,6 +135,7 @@ class DirectProtocol(NoUpgradeProtocol):
 
     def on_message_begin(self) -> None:
         """Begins a request, without the scope that only the long way needs."""
+        self._is_idle = False  # also for one that came together with an earlier one
         self.url = b""
         self.expect_100_continue = False
         self.headers = []

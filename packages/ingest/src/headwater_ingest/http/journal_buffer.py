@@ -149,10 +149,15 @@ class JournalBuffer:
             await self._journal.append(entry)
         except Exception as error:  # noqa: BLE001 - each request is told, and goes on
             return error
-        now_ms = rows[-1].columns["received_at"]
-        for site_id, _, _, events in entry.counts:
-            self._count_accepted(site_id, events, now_ms=now_ms)
+        self._count(entry, rows[-1].columns["received_at"])
         return None
+
+    def _count(self, entry: Entry, now_ms: int) -> None:
+        try:
+            for site_id, _, _, events in entry.counts:
+                self._count_accepted(site_id, events, now_ms=now_ms)
+        except Exception:  # noqa: BLE001 - the rows are on disk, which is what counts
+            _log.exception("accepted events not counted", events=entry.row_count)
 
 
 def _is_of_one_site(error: Exception) -> bool:

@@ -83,6 +83,14 @@ def test_the_server_makes_way_for_who_started_it(server: EmbeddedClickHouse) -> 
     assert os.getpriority(os.PRIO_PROCESS, server.pid or 0) == own + 5
 
 
+def test_merges_wait_for_more_parts_than_by_default(server: EmbeddedClickHouse) -> None:
+    query = (
+        "SELECT value FROM system.merge_tree_settings "
+        "WHERE name = 'merge_selector_base' AND changed"
+    )
+    assert ask(server, query) == [("20",)]
+
+
 def test_days_begin_at_midnight_utc(server: EmbeddedClickHouse) -> None:
     assert ask(server, "SELECT toHour(toDateTime(3600))") == [(1,)]
 
