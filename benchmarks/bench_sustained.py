@@ -1,6 +1,6 @@
 """What the whole product keeps up: accepted is written, with fsync, writer and views.
 
-    python -m benchmarks.bench_sustained [--seconds S] [--runs N]
+    python -m benchmarks.bench_sustained [--seconds S] [--runs N] [--connections N]
 
 Service, writer, an embedded ClickHouse and the load share the machine. The load holds
 back while more than 100,000 rows wait for ClickHouse, so what is accepted is what can
@@ -25,7 +25,6 @@ from benchmarks.load.requests import web_requests, write_native_requests, write_
 from benchmarks.load.target import Target, run_floor, run_service
 from benchmarks.load.wrk import Feed, Load, run_wrk
 
-CONNECTIONS: Final = 32
 EVENTS: Final = 50
 WARM_S: Final = 5.0
 MOST_WAITING_ROWS: Final = 100_000
@@ -44,8 +43,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--connections", type=int, default=32)
     arguments = parser.parse_args()
     seconds: float = arguments.seconds
+    connections: int = arguments.connections
     rows: dict[str, Figures] = {"native": {}, "native, in sessions": {}, "web": {}}
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "requests"
@@ -56,17 +57,19 @@ def main() -> None:
             ):
                 count = int(EVENTS_PER_S / EVENTS * (1.5 * seconds + WARM_S))
                 write_native_requests(file, count, EVENTS, with_sessions=with_sessions)
-                rate = measure(rows[name], file, EVENTS, seconds)
+                rate = measure(rows[name], file, EVENTS, connections, seconds)
                 floor = insert_ready_columns(seconds, with_sessions=with_sessions)
                 rows[name].setdefault("of floor", []).append(rate / floor)
             write_requests(file, web_requests(WEB_REQUESTS))
-            rate = measure(rows["web"], file, 1, seconds)
-            floor = measure_web_floor(file, seconds)
+            rate = measure(rows["web"], file, 1, connections, seconds)
+            floor = measure_web_floor(file, connections, seconds)
             rows["web"].setdefault("of floor", []).append(rate / floor)
     print_table("sustained", rows)
 
 
-def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
+def measure(
+    figures: Figures, file: Path, events: int, connections: int, seconds: float
+) -> float:
     """Adds the figures of one run, and returns events per second."""
     add, feed = figures.setdefault, Feed(file)
     with run_service(clickhouse_url="embedded") as target, governed(target) as governor:
@@ -75,7 +78,7 @@ def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
             return run_wrk(
                 target.port,
                 feed,
-                connections=CONNECTIONS,
+                connections=connections,
                 seconds=for_s,
                 think_ms=think_ms,
                 governor=governor,
@@ -94,7 +97,7 @@ def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
             add(f"{name} µs", []).append(spent / full.requests / events * 1e6)
         add("lag p99 ms", []).append(quantile_ms(lag, lag_histogram(target)))
         add("drained in s", []).append(drain(target))
-        pause_ms = round(2 * CONNECTIONS / full.rate * 1000)
+        pause_ms = round(2 * connections / full.rate * 1000)
         lag = lag_histogram(target)
         half = load(seconds / 2, pause_ms)
         add("half load: ack p50 ms", []).append(half.p50_us / 1000)
@@ -107,12 +110,12 @@ def measure(figures: Figures, file: Path, events: int, seconds: float) -> float:
     return rate
 
 
-def measure_web_floor(file: Path, seconds: float) -> float:
+def measure_web_floor(file: Path, connections: int, seconds: float) -> float:
     """Returns requests per second of an application that only decodes."""
     feed = Feed(file)
     with run_floor("web") as target:
-        run_wrk(target.port, feed, connections=CONNECTIONS, seconds=WARM_S)
-        return run_wrk(target.port, feed, connections=CONNECTIONS, seconds=seconds).rate
+        run_wrk(target.port, feed, connections=connections, seconds=WARM_S)
+        return run_wrk(target.port, feed, connections=connections, seconds=seconds).rate
 
 
 @contextmanager
