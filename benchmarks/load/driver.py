@@ -38,7 +38,7 @@ def insert_ready_columns(seconds: float, *, with_sessions: bool) -> float:
             migrate(server.url)
             sink = ClickHouseSink(partial(connect, server.url), lambda _seconds: None)
             rows, started = 0, time.perf_counter()
-            for insert in _make_blocks(with_sessions=with_sessions):
+            for insert in make_blocks(with_sessions=with_sessions):
                 sink.insert(insert)
                 rows += insert.row_count
                 if (took := time.perf_counter() - started) > seconds:
@@ -49,8 +49,8 @@ def insert_ready_columns(seconds: float, *, with_sessions: bool) -> float:
     raise AssertionError("blocks never end")
 
 
-def _make_blocks(*, with_sessions: bool) -> Iterator[Insert]:
-    """Yields the same few blocks for ever, with new ids each time."""
+def make_blocks(*, with_sessions: bool) -> Iterator[Insert]:
+    """Yields the same few blocks for ever, with new ids and a new token each time."""
     chance = random.Random(1)
     blocks = [_make_block(chance, with_sessions=with_sessions) for _ in range(_BLOCKS)]
     while True:
