@@ -292,6 +292,19 @@ def test_it_ends_when_the_service_is_gone(bare: subprocess.Popen[bytes]) -> None
     assert b'"stopped"' in said
 
 
+@pytest.mark.parametrize("told", [b"", b'{"data_dir'])
+def test_it_ends_quietly_when_the_service_is_gone_at_once(told: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "headwater_ingest.writer"],
+        input=told,
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_signals_leave_it_to_the_service_when_to_end(
     bare: subprocess.Popen[bytes], client: Client, fill: Fill
 ) -> None:

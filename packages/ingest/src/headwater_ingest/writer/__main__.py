@@ -52,7 +52,10 @@ def main() -> None:
         signal.signal(each, signal.SIG_IGN)
     # Unbuffered: at the end, a thread that waits in a buffered read holds its lock.
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
-    settings = decode_settings(orders.readline())
+    told = orders.readline()
+    if not told.endswith(b"\n"):
+        return  # the service was gone before it could say what to do
+    settings = decode_settings(told)
     control = Control()
     listener = partial(_listen, orders, control)
     threading.Thread(target=listener, name="listener", daemon=True).start()

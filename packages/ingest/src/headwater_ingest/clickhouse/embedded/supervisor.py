@@ -121,6 +121,7 @@ class EmbeddedClickHouse:
         except BaseException:
             self._release()
             raise
+        self._alive = True
         self._supervisor = threading.Thread(
             target=self._supervise,
             args=(timeout_s,),
@@ -178,7 +179,6 @@ class EmbeddedClickHouse:
             process.close()
             raise
         self._directory.write_ports(self._ports)
-        self._alive = True
         _log.info(
             "embedded clickhouse ready",
             address=self.url.address,
@@ -231,6 +231,7 @@ class EmbeddedClickHouse:
                     _log.warning("embedded clickhouse not back", error=reported)
                 continue
             self._restarts += 1
+            self._alive = True  # last, for whoever looks at both
             return True
         return False
 
