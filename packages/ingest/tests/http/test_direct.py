@@ -11,6 +11,11 @@ from headwater_ingest.http.server import HttpServer
 IDLE_S = 0.5
 
 
+@pytest.fixture
+def short_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
+
+
 def test_a_plain_request_goes_the_short_way() -> None:
     async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
         await client.send(post(b"hello", **{"X-Odd": "1"}))
@@ -180,21 +185,22 @@ def test_a_client_that_waits_to_be_asked_is_asked_for_its_body() -> None:
 
 
 def test_each_answer_has_the_headers_of_its_time() -> None:
-    async def check(_desk: Desk, client: Client, server: HttpServer) -> None:
-        state = server._server.server_state
+    async def check(desk: Desk, client: Client, server: HttpServer) -> None:
+        desk.is_slow = True
         for date in ("Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:01 GMT"):
-            state.default_headers = [(b"date", date.encode())]
+            desk.called.clear()
             await client.send(post())
+            await desk.called.wait()
+            # Within one turn of the loop: uvicorn sets them itself, every second.
+            server._server.server_state.default_headers = [(b"date", date.encode())]
+            desk.answers.pop()(OK)
             assert (await client.read())[1]["date"] == date
 
     serve(check)
 
 
-def test_a_connection_ends_when_it_was_idle_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
-
+@pytest.mark.usefixtures("short_idle")
+def test_a_connection_ends_when_it_was_idle_for_long() -> None:
     async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
         now = asyncio.get_running_loop().time
         began = now()
@@ -209,11 +215,8 @@ def test_a_connection_ends_when_it_was_idle_for_long(
     serve(check)
 
 
-def test_a_request_that_came_together_with_another_is_in_hand(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
-
+@pytest.mark.usefixtures("short_idle")
+def test_a_request_that_came_together_with_another_is_in_hand() -> None:
     async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
         desk.is_slow_from = 1
         await client.send(post() + post())
@@ -226,12 +229,9 @@ def test_a_request_that_came_together_with_another_is_in_hand(
     serve(check)
 
 
+@pytest.mark.usefixtures("short_idle")
 @pytest.mark.parametrize("target", ["/desk", "/other"])
-def test_a_connection_with_a_request_in_hand_is_not_idle(
-    monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
-    monkeypatch.setattr("headwater_ingest.http.server._KEEP_ALIVE_SECONDS", IDLE_S)
-
+def test_a_connection_with_a_request_in_hand_is_not_idle(target: str) -> None:
     async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
         await client.send(post())
         await client.read()
