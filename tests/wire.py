@@ -99,14 +99,13 @@ def serve(check: Check) -> None:
         with listen("127.0.0.1", 0) as sock:
             desk = Desk()
             server = HttpServer(say_asgi, sock, takers={"/desk": desk})
-            async with asyncio.timeout(20):
-                await server.start()
-                reader, writer = await asyncio.open_connection(*sock.getsockname())
-                try:
-                    await check(desk, Client(reader, writer), server)
-                finally:
-                    writer.close()
-                    await server.close()
+            await server.start()
+            reader, writer = await asyncio.open_connection(*sock.getsockname())
+            try:
+                await check(desk, Client(reader, writer), server)
+            finally:
+                writer.close()
+                await server.close()
 
     asyncio.run(run())
 

@@ -15,7 +15,7 @@ from headwater_ingest.writer import loop as loop_module
 from headwater_ingest.writer.block import Insert
 from headwater_ingest.writer.control import Control
 from headwater_ingest.writer.loop import WriterLoop
-from headwater_ingest.writer.progress import Progress
+from headwater_ingest.writer.progress import Progress, Report
 from headwater_ingest.writer.protocol import WriterStatus
 
 YEAR_MS = 366 * 86_400_000
@@ -61,8 +61,15 @@ class Waits(Control):
             self.stop()
 
 
-def run(directory: Path, sink: MemorySink, control: Control) -> Progress:
-    progress = Progress(lambda _: None)
+def run(
+    directory: Path,
+    sink: MemorySink,
+    control: Control,
+    *,
+    block_age_ms: int = 0,
+    report: Report = lambda _: None,
+) -> Progress:
+    progress = Progress(report)
     with closing(JournalReader(directory)) as reader:
         WriterLoop(
             reader,
@@ -70,7 +77,7 @@ def run(directory: Path, sink: MemorySink, control: Control) -> Progress:
             control=control,
             progress=progress,
             block_rows=1000,
-            block_age_ms=0,
+            block_age_ms=block_age_ms,
             jitter=lambda: 1.0,
         ).run()
     return progress
@@ -220,6 +227,23 @@ def test_a_drain_that_cannot_write_ends_at_its_deadline(
 
     assert progress.status.rows_written == 0
     assert len(sink.calls) >= 2
+
+
+def test_a_drain_that_comes_when_rows_were_too_young_writes_them(
+    tmp_path: Path, fill: Fill
+) -> None:
+    sink, control = MemorySink(), Control()
+    ids = fill(2)
+
+    run(
+        tmp_path,
+        sink,
+        control,
+        block_age_ms=YEAR_MS,
+        report=lambda _: control.drain(60),  # as soon as it says that it runs
+    )
+
+    assert sink.ids == ids
 
 
 def test_rows_that_come_later_are_written_within_their_age(

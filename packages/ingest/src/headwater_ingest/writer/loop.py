@@ -101,21 +101,24 @@ class WriterLoop:
     def run(self) -> None:
         """Write until a stop, or after a drain order until nothing is left."""
         while not self._control.is_stopped:
+            # Once per block: an order that comes later finds rows left as too young.
+            is_draining = self._control.is_draining
             try:
-                has_written = self._write_block()
+                has_written = self._write_block(
+                    0 if is_draining else self._block_age_ms
+                )
             except Exception as error:  # noqa: BLE001  # supervised: all is classified
                 self._wait_for_retry(error)
                 continue
             self._failures_in_a_row = 0
             self._progress.note_running()
             if not has_written:
-                if self._control.is_draining:
+                if is_draining:
                     return
                 self._control.wait(POLL_S)
 
-    def _write_block(self) -> bool:
+    def _write_block(self, max_age_ms: int) -> bool:
         """Write one block, or return False when there is none to write yet."""
-        max_age_ms = 0 if self._control.is_draining else self._block_age_ms
         block = self._source.next_block(self._block_rows, max_age_ms)
         if block is None:
             return False
