@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -470,6 +471,15 @@ def test_a_cancelled_append_is_on_disk_all_the_same(
 
     assert event_id in drain()
     assert journal._commits.waiting_bytes == 0
+
+
+def test_no_signal_interrupts_the_commit_thread(journal: Journal) -> None:
+    async def ask() -> set[int]:
+        return await journal._commits.look(
+            lambda _: signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        )
+
+    assert {signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP} <= asyncio.run(ask())
 
 
 def test_closing_commits_what_is_queued(

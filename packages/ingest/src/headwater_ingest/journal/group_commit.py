@@ -10,6 +10,7 @@ whether the disk takes something, until it does.
 
 import asyncio
 import contextlib
+import signal
 import sqlite3
 import threading
 import time
@@ -123,6 +124,10 @@ class CommitThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        # A signal that interrupts the wait for entries when its time is over, as it may
+        # after a stop of the process, makes CPython wait on for ever (3.11, in
+        # `SimpleQueue.get`), and what is shown as pending would stay as it is.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._is_stopping:
             items = self._collect()
             settled = self._commit(
