@@ -13,6 +13,7 @@ from tests.e2e.support.waiting import wait_for
 
 from headwater import Client
 
+EXIT_S = 60  # a busy machine is not what is tested here
 NEVER_S = 3600
 
 
@@ -131,7 +132,9 @@ def run_application(service: Service, text: str, *, code: int = 0) -> list[str]:
     program = f"""
 import sys
 from headwater import Client
-client = Client({KEY!r}, {service.url!r}, flush_interval={NEVER_S})
+client = Client(
+    {KEY!r}, {service.url!r}, flush_interval={NEVER_S}, exit_timeout={EXIT_S}
+)
 {textwrap.dedent(text)}
 """
     ended = subprocess.run(
@@ -139,7 +142,7 @@ client = Client({KEY!r}, {service.url!r}, flush_interval={NEVER_S})
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=2 * EXIT_S,
         check=False,
     )
     assert ended.returncode == code, ended.stderr
