@@ -1,9 +1,11 @@
 """A web event on its way through the steps, for one site."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from headwater_ingest.enrich.address import Client
 from headwater_ingest.enrich.attribution import Attribution
 from headwater_ingest.enrich.currency import NO_REVENUE, Revenue
 from headwater_ingest.enrich.geo import NOWHERE, Place
@@ -20,17 +22,31 @@ NO_SITE: Final = Site(0, "", frozenset())
 
 _UNKNOWN: Final = Attribution("", "", "", "", "", "", "", "", "")
 
+Locate = Callable[[Client], Place]
+Attribute = Callable[[str, str], Attribution]
+
+
+def _nowhere(_client: Client) -> Place:
+    return NOWHERE
+
+
+def _unknown(_url: str, _referrer: str) -> Attribution:
+    return _UNKNOWN
+
 
 class WebEvent(msgspec.Struct):
     """An event and what the steps have found out about it.
+
+    Where its visitor is and came from is found when somebody asks. Most events continue
+    a session, and take both from its first event.
 
     Attributes:
         request: What was sent.
         domain: The site as the request names it.
         site: The site, once it is found.
-        place: Where the visitor is.
+        locate: Finds out where the visitor is.
         device: What they use.
-        attribution: Where they came from.
+        attribute: Finds out where they came from, by page and referrer.
         revenue: What the event earned, if the site has a goal for it.
         user_id: The visitor under today's salt.
         previous_user_id: The same under yesterday's.
@@ -39,12 +55,23 @@ class WebEvent(msgspec.Struct):
     request: WebRequest
     domain: str
     site: Site = NO_SITE
-    place: Place = NOWHERE
+    locate: Locate = _nowhere
     device: Device = UNKNOWN_DEVICE
-    attribution: Attribution = _UNKNOWN
+    attribute: Attribute = _unknown
     revenue: Revenue = NO_REVENUE
     user_id: int = 0
     previous_user_id: int | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the visitor is."""
+        return self.locate(self.request.client)
+
+    @property
+    def attribution(self) -> Attribution:
+        """Where they came from."""
+        fields = self.request.fields
+        return self.attribute(fields.url, fields.referrer)
 
     def make_facts(self) -> Facts:
         """Returns what it says as the first event of a session."""

@@ -31,7 +31,6 @@ from headwater_ingest.visitors.sessions import Facts, Session, SessionStore, Vis
 from headwater_schema.outcomes import Outcome, Reason
 
 _IDS: Final = ("user_id", "session_id")
-_FOUND: Final = ("place", "device", "attribution", "revenue")
 BEGUN: Final = "begun by this event"
 CONTINUED: Final = "continued, so place, device and source are those of its first event"
 
@@ -79,10 +78,10 @@ class _Recorder:
             self._event = event
             trace = EventTrace(event=event.domain, outcome=Outcome.ACCEPTED)
             self.events.append(TracedEvent(trace))
-        before = msgspec.structs.astuple(event)
+        before = _find_all(event)
         reason = step(event)
         self.events[-1].site_id = event.site.id
-        self._note(name, _changes(event, before), reason)
+        self._note(name, _changes(before, _find_all(event)), reason)
         return reason
 
     async def register(self, visit: Visit) -> Session | Reason:
@@ -130,19 +129,18 @@ def _forget_duration(_step: str, _seconds: float) -> None:
     """A step that is watched takes longer, so that its time is none to be told."""
 
 
-def _changes(event: WebEvent, before: tuple[Any, ...]) -> Findings:
-    """Returns what a step has added to an event."""
-    old = dict(zip(event.__struct_fields__, before, strict=True))
-    found: Findings = {}
-    if event.site is not old["site"]:
-        found["site"] = event.site.domain
-    for name in _FOUND:
-        value = getattr(event, name)
-        if value is not old[name]:
-            found |= {key: each for key, each in value._asdict().items() if each}
-    if event.user_id != old["user_id"]:
-        found["user_id"] = "under the salt of the day"
+def _find_all(event: WebEvent) -> Findings:
+    """Returns what is known of an event by now, in the names of its columns."""
+    found: Findings = {"site": event.site.domain}
+    for part in (event.place, event.device, event.attribution, event.revenue):
+        found |= part._asdict()
+    found["user_id"] = "under the salt of the day" if event.user_id else ""
     return found
+
+
+def _changes(before: Findings, after: Findings) -> Findings:
+    """Returns what a step has added."""
+    return {key: each for key, each in after.items() if each and each != before[key]}
 
 
 def _show_row(row: Row, *, with_facts: bool) -> dict[str, Any]:
