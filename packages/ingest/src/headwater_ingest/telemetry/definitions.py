@@ -85,7 +85,8 @@ PIPELINE_STEPS = (
 STEP_SECONDS = Definition(
     "headwater_pipeline_step_seconds",
     "histogram",
-    "Time of one step of a web event; one event in 64 is timed.",
+    "Time of one step of a web event; one event in 64 is timed. Place and source of a "
+    "session are found while it is registered.",
     {"step": PIPELINE_STEPS},
     buckets=(1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2, 0.1),
 )
