@@ -55,7 +55,7 @@ class Waits(Control):
         self.seconds: list[float] = []
         self._waits = waits
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, *, is_draining: bool) -> None:
         self.seconds.append(seconds)
         if len(self.seconds) == self._waits:
             self.stop()

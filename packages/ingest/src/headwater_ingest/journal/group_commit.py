@@ -36,6 +36,8 @@ MAX_GROUP_BYTES: Final = 8 * 1024 * 1024
 _TICK_S: Final = 0.2  # age of what is shown as pending when nothing is committed
 _PROBE_S: Final = 1.0
 _FATES_S: Final = 1.0
+_OWN_FAULTS: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+"""Signals that a thread raises itself; blocked, they end the process without a word."""
 
 _log = structlog.stdlib.get_logger(__name__)
 _T = TypeVar("_T")
@@ -127,7 +129,7 @@ class CommitThread:
         # A signal that interrupts the wait for entries when its time is over, as it may
         # after a stop of the process, makes CPython wait on for ever (3.11, in
         # `SimpleQueue.get`), and what is shown as pending would stay as it is.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OWN_FAULTS)
         while not self._is_stopping:
             items = self._collect()
             settled = self._commit(

@@ -119,7 +119,7 @@ def _open_journal(
             return JournalReader(Path(settings.directory))
         except JournalError as error:
             progress.note_failure(classify(error))
-            control.wait(_OPEN_AGAIN_S)
+            control.wait(_OPEN_AGAIN_S, is_draining=control.is_draining)
     return None
 
 

@@ -37,10 +37,16 @@ class Control:
             self._deadline = time.monotonic() + timeout_s
             self._changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Wait that long, or until the next order, or until the deadline."""
+    def wait(self, seconds: float, *, is_draining: bool) -> None:
+        """Wait that long, or until the next order, or until the deadline.
+
+        Args:
+            seconds: How long.
+            is_draining: What the caller takes for true; it does not wait if an order
+                has come since.
+        """
         with self._changed:
-            if not self.is_stopped:
+            if not self.is_stopped and self.is_draining == is_draining:
                 self._changed.wait(min(seconds, self._time_left()))
 
     def _time_left(self) -> float:

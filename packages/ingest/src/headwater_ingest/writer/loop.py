@@ -108,14 +108,14 @@ class WriterLoop:
                     0 if is_draining else self._block_age_ms
                 )
             except Exception as error:  # noqa: BLE001  # supervised: all is classified
-                self._wait_for_retry(error)
+                self._wait_for_retry(error, is_draining=is_draining)
                 continue
             self._failures_in_a_row = 0
             self._progress.note_running()
             if not has_written:
                 if is_draining:
                     return
-                self._control.wait(POLL_S)
+                self._control.wait(POLL_S, is_draining=False)
 
     def _write_block(self, max_age_ms: int) -> bool:
         """Write one block, or return False when there is none to write yet."""
@@ -136,16 +136,14 @@ class WriterLoop:
         self._progress.note_block(rows - len(dead), dead=len(dead))
         return True
 
-    def _wait_for_retry(self, error: Exception) -> None:
+    def _wait_for_retry(self, error: Exception, *, is_draining: bool) -> None:
         failure = classify(error)
         self._progress.note_failure(failure)
-        delay_s = self._delay_s(failure.kind)
+        delay_s = DRAIN_RETRY_S if is_draining else self._delay_s(failure.kind)
         self._failures_in_a_row += 1
-        self._control.wait(delay_s)
+        self._control.wait(delay_s, is_draining=is_draining)
 
     def _delay_s(self, kind: FailureKind) -> float:
-        if self._control.is_draining:
-            return DRAIN_RETRY_S
         if kind is not FailureKind.TRANSIENT:
             return HOPELESS_RETRY_S
         # The exponent is bounded too: an outage may last for days.

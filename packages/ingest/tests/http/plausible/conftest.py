@@ -82,11 +82,13 @@ class RowJournal:
 
 @dataclass
 class Places:
-    """Knows where some addresses are."""
+    """Knows where some addresses are, and which of all it was asked for."""
 
     known: dict[str, Place] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def locate(self, ip: str) -> Place:
+        self.asked.append(ip)
         return self.known.get(ip, NOWHERE)
 
 

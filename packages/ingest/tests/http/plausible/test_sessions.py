@@ -86,6 +86,13 @@ def test_after_two_midnights_nobody_is_known(web: WebEdge) -> None:
     assert later["user_id"] != evening["user_id"]
 
 
+def test_a_place_is_looked_up_when_a_session_begins(web: WebEdge) -> None:
+    for _ in range(3):
+        web.take()
+
+    assert web.places.asked == ["192.0.2.1"]
+
+
 def test_a_dropped_event_changes_no_session(web: WebEdge) -> None:
     first = web.take()
     web.now_ms += HALF_AN_HOUR_MS

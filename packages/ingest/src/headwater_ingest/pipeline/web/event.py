@@ -1,14 +1,12 @@
 """A web event on its way through the steps, for one site."""
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from headwater_ingest.enrich.address import Client
-from headwater_ingest.enrich.attribution import Attribution
+from headwater_ingest.enrich.attribution import Attribution, Attributor
 from headwater_ingest.enrich.currency import NO_REVENUE, Revenue
-from headwater_ingest.enrich.geo import NOWHERE, Place
+from headwater_ingest.enrich.geo import NOWHERE, Locator, Place, locate_client
 from headwater_ingest.enrich.user_agent import UNKNOWN_DEVICE, Device
 from headwater_ingest.pipeline.web.request import WebRequest
 from headwater_ingest.sites.model import Site
@@ -22,17 +20,6 @@ NO_SITE: Final = Site(0, "", frozenset())
 
 _UNKNOWN: Final = Attribution("", "", "", "", "", "", "", "", "")
 
-Locate = Callable[[Client], Place]
-Attribute = Callable[[str, str], Attribution]
-
-
-def _nowhere(_client: Client) -> Place:
-    return NOWHERE
-
-
-def _unknown(_url: str, _referrer: str) -> Attribution:
-    return _UNKNOWN
-
 
 class WebEvent(msgspec.Struct):
     """An event and what the steps have found out about it.
@@ -44,9 +31,9 @@ class WebEvent(msgspec.Struct):
         request: What was sent.
         domain: The site as the request names it.
         site: The site, once it is found.
-        locate: Finds out where the visitor is.
+        locator: What knows where the visitor is.
         device: What they use.
-        attribute: Finds out where they came from, by page and referrer.
+        attributor: What knows where they came from.
         revenue: What the event earned, if the site has a goal for it.
         user_id: The visitor under today's salt.
         previous_user_id: The same under yesterday's.
@@ -55,9 +42,9 @@ class WebEvent(msgspec.Struct):
     request: WebRequest
     domain: str
     site: Site = NO_SITE
-    locate: Locate = _nowhere
+    locator: Locator | None = None
     device: Device = UNKNOWN_DEVICE
-    attribute: Attribute = _unknown
+    attributor: Attributor | None = None
     revenue: Revenue = NO_REVENUE
     user_id: int = 0
     previous_user_id: int | None = None
@@ -65,13 +52,17 @@ class WebEvent(msgspec.Struct):
     @property
     def place(self) -> Place:
         """Where the visitor is."""
-        return self.locate(self.request.client)
+        if self.locator is None:
+            return NOWHERE
+        return locate_client(self.request.client, self.locator)
 
     @property
     def attribution(self) -> Attribution:
         """Where they came from."""
+        if self.attributor is None:
+            return _UNKNOWN
         fields = self.request.fields
-        return self.attribute(fields.url, fields.referrer)
+        return self.attributor.attribute(fields.url, fields.referrer)
 
     def make_facts(self) -> Facts:
         """Returns what it says as the first event of a session."""

@@ -6,9 +6,8 @@ A step is a method that adds to the event, or returns the reason why it is dropp
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from headwater_ingest.enrich.address import Client, IpClass
+from headwater_ingest.enrich.address import IpClass
 from headwater_ingest.enrich.currency import make_revenue
-from headwater_ingest.enrich.geo import Place, locate_client
 from headwater_ingest.enrich.root_domain import root_domain
 from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.event import WebEvent
@@ -138,8 +137,8 @@ class WebSteps:
         return Reason.SITE_IP_BLOCKLIST if is_blocked else None
 
     def put_place(self, event: WebEvent) -> None:
-        """Knows how to find out where the visitor is."""
-        event.locate = self._locate
+        """Takes what knows where the visitor is, which not every event has to tell."""
+        event.locator = self._enrichment.locator
 
     def drop_shield_country(self, event: WebEvent) -> Reason | None:
         """Drops countries that the site does not want to count."""
@@ -159,8 +158,8 @@ class WebSteps:
         return None
 
     def put_attribution(self, event: WebEvent) -> None:
-        """Knows how to find out where the visitor came from."""
-        event.attribute = self._enrichment.attributor.attribute
+        """Takes what knows where the visitor came from; likewise."""
+        event.attributor = self._enrichment.attributor
 
     def put_revenue(self, event: WebEvent) -> None:
         """Reckons what the event earned, if the site has a goal of this name."""
@@ -182,6 +181,3 @@ class WebSteps:
         salt = self._salts.previous(now_ms)
         if salt is not None:
             event.previous_user_id = hash_visitor(salt, visitor)
-
-    def _locate(self, client: Client) -> Place:
-        return locate_client(client, self._enrichment.locator)

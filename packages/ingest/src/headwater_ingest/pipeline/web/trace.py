@@ -9,7 +9,7 @@ behind: not the ids of visitor and session, and nothing of a session that was op
 before, not even if it is the sender's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -31,6 +31,13 @@ from headwater_ingest.visitors.sessions import Facts, Session, SessionStore, Vis
 from headwater_schema.outcomes import Outcome, Reason
 
 _IDS: Final = ("user_id", "session_id")
+_FOUND: Final = {
+    "locator": "place",
+    "device": "device",
+    "attributor": "attribution",
+    "revenue": "revenue",
+}
+"""What a step sets, and what the event tells by it."""
 BEGUN: Final = "begun by this event"
 CONTINUED: Final = "continued, so place, device and source are those of its first event"
 
@@ -78,10 +85,10 @@ class _Recorder:
             self._event = event
             trace = EventTrace(event=event.domain, outcome=Outcome.ACCEPTED)
             self.events.append(TracedEvent(trace))
-        before = _find_all(event)
+        before = msgspec.structs.asdict(event)
         reason = step(event)
         self.events[-1].site_id = event.site.id
-        self._note(name, _changes(before, _find_all(event)), reason)
+        self._note(name, _changes(event, before), reason)
         return reason
 
     async def register(self, visit: Visit) -> Session | Reason:
@@ -129,18 +136,18 @@ def _forget_duration(_step: str, _seconds: float) -> None:
     """A step that is watched takes longer, so that its time is none to be told."""
 
 
-def _find_all(event: WebEvent) -> Findings:
-    """Returns what is known of an event by now, in the names of its columns."""
-    found: Findings = {"site": event.site.domain}
-    for part in (event.place, event.device, event.attribution, event.revenue):
-        found |= part._asdict()
-    found["user_id"] = "under the salt of the day" if event.user_id else ""
+def _changes(event: WebEvent, before: Mapping[str, Any]) -> Findings:
+    """Returns what a step has added to an event."""
+    found: Findings = {}
+    if event.site is not before["site"]:
+        found["site"] = event.site.domain
+    for name, tells in _FOUND.items():
+        if getattr(event, name) is not before[name]:
+            values = getattr(event, tells)._asdict()
+            found |= {key: each for key, each in values.items() if each}
+    if event.user_id != before["user_id"]:
+        found["user_id"] = "under the salt of the day"
     return found
-
-
-def _changes(before: Findings, after: Findings) -> Findings:
-    """Returns what a step has added."""
-    return {key: each for key, each in after.items() if each and each != before[key]}
 
 
 def _show_row(row: Row, *, with_facts: bool) -> dict[str, Any]:
