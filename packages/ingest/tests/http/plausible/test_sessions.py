@@ -90,7 +90,7 @@ def test_a_place_is_looked_up_when_a_session_begins(web: WebEdge) -> None:
     for _ in range(3):
         web.take()
 
-    assert web.places.asked == ["192.0.2.1"]
+    assert len(web.places.asked) == 1
 
 
 def test_a_dropped_event_changes_no_session(web: WebEdge) -> None:
