@@ -8,7 +8,7 @@ time pass, `GET /conformance/seen` tells what the pipeline got, and
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -131,9 +131,10 @@ class _Watched:
         self._note(request)
         return await self.pipeline.build_and_buffer(request)
 
-    def take(self, request: WebRequest, settle: Settle) -> None:
-        self._note(request)
-        self.pipeline.take(request, settle)
+    def take(self, requests: Sequence[tuple[WebRequest, Settle]]) -> None:
+        for request, _ in requests:
+            self._note(request)
+        self.pipeline.take(requests)
 
     def _note(self, request: WebRequest) -> None:
         fields, money = request.fields, request.fields.money

@@ -103,6 +103,19 @@ async def test_rows_that_come_turn_by_turn_go_together() -> None:
 
 
 @on_loop
+async def test_rows_of_requests_that_came_last_turn_are_waited_for() -> None:
+    edge = Edge()
+    edge.journal.disk.set()
+    requests = [edge.send(7)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        requests.append(edge.send(7))
+    await asyncio.gather(*requests)
+    assert edge.journal.row_counts == [4]
+
+
+@on_loop
 async def test_rows_that_come_during_a_commit_go_together_after_it() -> None:
     edge = Edge()
     requests = [edge.send(7)]

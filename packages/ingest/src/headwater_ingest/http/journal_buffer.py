@@ -123,11 +123,15 @@ class JournalBuffer:
         self._under_way -= 1
 
     async def _gather(self) -> None:
-        """Lets more rows come while each turn of the loop brings some."""
+        """Lets more rows come while the loop brings some.
+
+        What comes in one turn of it is taken in the next: hence two.
+        """
         now = asyncio.get_running_loop().time
         ends_at, count = now() + _GATHER_S, 0
         while count < len(self._waiting) < MOST_WAITING_ROWS and now() < ends_at:
             count = len(self._waiting)
+            await asyncio.sleep(0)
             await asyncio.sleep(0)
 
     async def _commit(self, waiting: Sequence[_Waiting]) -> None:

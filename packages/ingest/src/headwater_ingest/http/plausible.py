@@ -5,10 +5,11 @@ A drop is no error: the answer is 202 either way, with the number of dropped eve
 `x-headwater-dropped`. `event_trace.py` says what `?debug=1` answers.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -37,7 +38,7 @@ from headwater_ingest.http.plausible_request import (
     receive_body,
 )
 from headwater_ingest.http.refusal import ClientGoneError
-from headwater_ingest.pipeline.web.pipeline import Result, WebPipeline
+from headwater_ingest.pipeline.web.pipeline import Result, Settle, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
 from headwater_ingest.pipeline.web.steps import Sites
 from headwater_ingest.telemetry.metrics import Metrics
@@ -52,6 +53,15 @@ class SiteDirectory(Sites, Protocol):
     @property
     def is_whole(self) -> bool:
         """Whether there can be no other sites."""
+
+
+class _Sent(NamedTuple):
+    """A request that came in this turn of the loop."""
+
+    headers: RawHeaders
+    body: bytes
+    peer: str
+    settle: Settle
 
 
 class EventEndpoint:
@@ -75,6 +85,7 @@ class EventEndpoint:
         self._door = door
         self._metrics = metrics
         self._clock = clock
+        self._turn: list[_Sent] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes the event of one request and answers, as an ASGI application."""
@@ -107,12 +118,33 @@ class EventEndpoint:
                 socket.
             answer: What is given the answer.
         """
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        self._turn.append(_Sent(headers, body, peer, partial(self._settle, answer)))
+
+    def _take_turn(self) -> None:
+        """Takes the requests that came in one turn of the loop.
+
+        They wait for each other because it pays: one after the other, each beginning
+        with its HTTP, they take a fifth more CPU, which then fetches code and tables
+        for each of them once more.
+        """
+        turn, self._turn = self._turn, []
+        self._pipeline.take(
+            [
+                (request, sent.settle)
+                for sent in turn
+                if (request := self._read(sent)) is not None
+            ]
+        )
+
+    def _read(self, sent: _Sent) -> WebRequest | None:
+        """Returns what a request says, or tells its sender why that is nothing."""
         try:
-            request = self._understand(headers, body, peer)
-        except EventRefusedError as refusal:
-            answer(self._refuse(refusal))
-            return
-        self._pipeline.take(request, partial(self._settle, answer))
+            return self._understand(sent.headers, sent.body, sent.peer)
+        except Exception as error:  # noqa: BLE001  # supervised: others are taken
+            sent.settle(error)
+            return None
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         raw = dict(reversed(scope["headers"]))
@@ -153,13 +185,20 @@ class EventEndpoint:
     def _settle(
         self, answer: Callable[[Answer], object], outcome: Result | Exception
     ) -> None:
+        try:
+            answer(self._answer_for(outcome))
+        except Exception:  # noqa: BLE001  # supervised: others get theirs
+            _log.exception("answer failed")
+
+    def _answer_for(self, outcome: Result | Exception) -> Answer:
         if isinstance(outcome, Result):
-            answer(self._answer_to(outcome, TAKEN))
-        elif isinstance(outcome, JournalError):
-            answer(self._refuse(_explain(outcome)))
-        else:
-            _log.error("request failed", exc_info=outcome)
-            answer(BROKEN)
+            return self._answer_to(outcome, TAKEN)
+        if isinstance(outcome, JournalError):
+            outcome = _explain(outcome)
+        if isinstance(outcome, EventRefusedError):
+            return self._refuse(outcome)
+        _log.error("request failed", exc_info=outcome)
+        return BROKEN
 
     def _refuse(self, refusal: EventRefusedError) -> Answer:
         if refusal.code:

@@ -184,7 +184,7 @@ class WebEdge:
         tracer = KeyholderTracer(
             steps.ordered(), sites=self.sites, sessions=self.sessions, buffer=buffer
         )
-        endpoint = EventEndpoint(
+        self.endpoint = EventEndpoint(
             pipeline,
             tracer=tracer,
             sites=self.sites,
@@ -193,7 +193,7 @@ class WebEdge:
             metrics=self.metrics,
             clock=lambda: self.now_ms,
         )
-        self.app = Application(routes=[event_route(endpoint)])
+        self.app = Application(routes=[event_route(self.endpoint)])
 
     def _count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
         self.metrics.count_events(Outcome.ACCEPTED, events)

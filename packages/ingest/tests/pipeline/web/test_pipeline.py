@@ -221,6 +221,118 @@ def test_a_column_that_has_its_default_is_not_there(parts: Parts) -> None:
     assert not [name for name, value in row.columns.items() if value == defaults[name]]
 
 
+class Store:
+    """A session store that answers at once, but for the sites that it has to ask for.
+
+    Attributes:
+        asked: The questions that wait for an answer, by site.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.asked: dict[int, asyncio.Future[Session]] = {}
+
+    def register(self, visit: Visit) -> Session | asyncio.Future[Session]:
+        self._parts.seen.append(("register", f"site {visit.site_id}"))
+        if visit.site_id in self.asked:
+            return self.asked[visit.site_id]
+        if isinstance(self._parts.answer, Session):
+            return self._parts.answer
+        raise RuntimeError("no session")
+
+
+def take_together(
+    parts: Parts, *requests: WebRequest, waiting: int | None = None
+) -> list[Result | Exception]:
+    """Takes requests that came together; those of the waiting site get theirs last."""
+    settled: list[Result | Exception] = []
+
+    async def run() -> None:
+        are_all = asyncio.Event()
+
+        def settle(outcome: Result | Exception) -> None:
+            settled.append(outcome)
+            if len(settled) == len(requests):
+                are_all.set()
+
+        store = Store(parts)
+        if waiting:
+            store.asked[waiting] = asyncio.get_running_loop().create_future()
+        parts.pipeline = WebPipeline(
+            [("put_site", parts.put_site), ("first", parts.first)],
+            sessions=store,
+            buffer=parts,
+            observe=lambda *_: None,
+        )
+        parts.pipeline.take([(each, settle) for each in requests])
+        if waiting:
+            assert len(settled) == len(requests) - 1
+            store.asked[waiting].set_result(Session(7, 7, 1_750_000_000, {}))
+        await are_all.wait()
+
+    asyncio.run(run())
+    return settled
+
+
+def test_requests_that_came_together_take_each_part_of_the_way_together(
+    parts: Parts,
+) -> None:
+    settled = take_together(
+        parts, make_request("a.example"), make_request("b.example", "a.example")
+    )
+
+    assert parts.seen == [
+        ("first", "a.example"),
+        ("first", "b.example"),
+        ("register", "site 1"),
+        ("register", "site 2"),
+        ("first", "a.example"),
+        ("register", "site 1"),
+    ]
+    assert settled == [Result(["a.example"]), Result(["b.example", "a.example"])]
+
+
+def test_a_request_that_waits_for_its_session_holds_up_no_other(parts: Parts) -> None:
+    settled = take_together(
+        parts, make_request("a.example"), make_request("b.example"), waiting=1
+    )
+
+    assert settled == [Result(["b.example"]), Result(["a.example"])]
+
+
+def test_a_step_that_fails_fails_its_request_only(parts: Parts) -> None:
+    settled = take_together(
+        parts,
+        make_request("b.example"),
+        make_request("a.example", "nowhere.example"),
+        make_request("a.example"),
+    )
+
+    assert isinstance(settled.pop(1), KeyError)
+    assert settled == [Result(["b.example"]), Result(["a.example"])]
+
+
+def test_every_request_is_told_when_the_session_store_fails(parts: Parts) -> None:
+    parts.answer = Reason.LOCK_TIMEOUT
+
+    settled = take_together(parts, make_request("a.example"), make_request("b.example"))
+
+    assert [str(each) for each in settled] == 2 * ["no session"]
+    assert parts.rows == []
+
+
+def test_a_row_that_cannot_be_made_fails_its_request_only(parts: Parts) -> None:
+    parts.answer = Session(5, 6, 1_750_000_000, None)  # type: ignore[arg-type]
+
+    settled = take_together(
+        parts, make_request("a.example"), make_request("b.example"), waiting=1
+    )
+
+    failed = settled.pop(0)
+    assert isinstance(failed, TypeError)
+    assert settled == [Result(["a.example"])]
+
+
 def test_one_event_in_64_is_timed_step_by_step(parts: Parts) -> None:
     for _ in range(64 + 1):
         parts.run(make_request("a.example"))

@@ -37,6 +37,7 @@ class WebEvent(msgspec.Struct):
         revenue: What the event earned, if the site has a goal for it.
         user_id: The visitor under today's salt.
         previous_user_id: The same under yesterday's.
+        is_timed: Whether its steps are timed.
     """
 
     request: WebRequest
@@ -48,6 +49,7 @@ class WebEvent(msgspec.Struct):
     revenue: Revenue = NO_REVENUE
     user_id: int = 0
     previous_user_id: int | None = None
+    is_timed: bool = False
 
     @property
     def place(self) -> Place:

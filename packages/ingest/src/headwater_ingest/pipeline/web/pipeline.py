@@ -1,7 +1,14 @@
 """From a web request to rows: `build_and_buffer`, the one entry of the web pipeline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol
@@ -89,14 +96,23 @@ class _Taking(msgspec.Struct):
     result: Result
     rows: list[Row] = []
 
-    def conclude(self, event: WebEvent, session: Session | Reason) -> None:
-        """Notes what becomes of an event, and its row if it has one."""
+    def drop(self, event: WebEvent, reason: Reason) -> None:
+        """Notes an event that is left out."""
+        self.result.dropped.append(Dropped(event.site.id, event.domain, reason))
+
+    def conclude(self, event: WebEvent, session: Session | Reason) -> bool:
+        """Notes the row of an event that has a session, and says whether it could."""
         if isinstance(session, Reason):
-            self.result.dropped.append(Dropped(event.site.id, event.domain, session))
-            return
+            self.drop(event, session)
+            return True
+        try:
+            self.rows.append(make_row(event, session))
+        except Exception as error:  # noqa: BLE001  # supervised: who asked is told
+            self.settle(error)
+            return False
         self.result.buffered.append(event.domain)
         self.result.missing_rates += event.revenue.lacks_rate
-        self.rows.append(make_row(event, session))
+        return True
 
 
 class WebPipeline:
@@ -126,44 +142,76 @@ class WebPipeline:
         """
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[Result | Exception] = loop.create_future()
-        self.take(request, partial(_settle_future, settled))
+        self.take([(request, partial(_settle_future, settled))])
         outcome = await settled
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def take(self, request: WebRequest, settle: Settle) -> None:
-        """Does the same for who does not wait, but is told."""
-        fields = request.fields
-        taking = _Taking(
-            (WebEvent(request, domain) for domain in fields.domains),
-            settle,
-            Result(truncated_props=fields.truncated_props),
-        )
-        if self._take_all(taking):
-            self._put(taking)
+    def take(self, requests: Iterable[tuple[WebRequest, Settle]]) -> None:
+        """Does the same with requests that came together, for who is told, not waiting.
 
-    def _take_all(self, taking: _Taking) -> bool:
-        """Takes events until all are, or until one has to wait for its session."""
-        for event in taking.events:
-            session = self._run(event) or self._register(event)
-            if not isinstance(session, _KNOWN):
-                self._do(self._take_rest(taking, event, session))
-                return False
-            taking.conclude(event, session)
-        return True
+        Args:
+            requests: Each with who is told what became of it, which must not raise.
+        """
+        self._advance([_begin(request, settle) for request, settle in requests])
+
+    def _advance(self, takings: Sequence[_Taking]) -> None:
+        """Takes the next event of each request, until all are taken, or wait.
+
+        All of them take one part of the way before any takes the next one: what a part
+        needs is in the caches of the CPU then.
+        """
+        while takings:
+            passed = [
+                (taking, event)
+                for taking in takings
+                if (event := self._next_event(taking)) is not None
+            ]
+            found = [
+                (taking, event, session)
+                for taking, event in passed
+                if (session := self._find_session(taking, event)) is not None
+            ]
+            takings = [each[0] for each in found if each[0].conclude(*each[1:])]
+
+    def _next_event(self, taking: _Taking) -> WebEvent | None:
+        """Returns the next event that no step drops; after the last one, puts rows."""
+        try:
+            for event in taking.events:
+                reason = self._run(event)
+                if reason is None:
+                    return event
+                taking.drop(event, reason)
+            self._put(taking)
+        except Exception as error:  # noqa: BLE001  # supervised: who asked is told
+            taking.settle(error)
+        return None
+
+    def _find_session(
+        self, taking: _Taking, event: WebEvent
+    ) -> Session | Reason | None:
+        """Returns what the store says; nothing if it fails or says so later."""
+        try:
+            found = self._register(event)
+        except Exception as error:  # noqa: BLE001  # supervised: who asked is told
+            taking.settle(error)
+            return None
+        if isinstance(found, _KNOWN):
+            return found
+        self._do(self._take_rest(taking, event, found))
+        return None
 
     async def _take_rest(
         self, taking: _Taking, event: WebEvent, asked: Awaitable[Session | Reason]
     ) -> None:
         try:
-            taking.conclude(event, await asked)
-            are_all = self._take_all(taking)
+            session = await asked
         except Exception as error:  # noqa: BLE001  # supervised: who asked is told
             taking.settle(error)
             return
-        if are_all:
-            self._put(taking)
+        if taking.conclude(event, session):
+            self._advance([taking])
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -187,9 +235,9 @@ class WebPipeline:
     def _register(
         self, event: WebEvent
     ) -> Session | Reason | Awaitable[Session | Reason]:
-        if self._countdown != _SAMPLE:
+        if not event.is_timed:
             return self._sessions.register(_visit(event))
-        started = perf_counter()  # as the steps before it were
+        started = perf_counter()
         found = self._sessions.register(_visit(event))
         if not isinstance(found, _KNOWN):
             return self._await_timed(found, started)
@@ -207,6 +255,7 @@ class WebPipeline:
         self._countdown -= 1
         if not self._countdown:
             self._countdown = _SAMPLE
+            event.is_timed = True
             return self._run_timed(event)
         for step in self._functions:
             reason = step(event)
@@ -222,6 +271,15 @@ class WebPipeline:
             if reason is not None:
                 return reason
         return None
+
+
+def _begin(request: WebRequest, settle: Settle) -> _Taking:
+    fields = request.fields
+    return _Taking(
+        (WebEvent(request, domain) for domain in fields.domains),
+        settle,
+        Result(truncated_props=fields.truncated_props),
+    )
 
 
 def _settle_future(
