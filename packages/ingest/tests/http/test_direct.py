@@ -227,6 +227,21 @@ def test_a_connection_ends_when_it_was_idle_for_long(pass_time: Pass) -> None:
     serve(check)
 
 
+@pytest.mark.parametrize("target", ["/desk", "/other"])
+def test_what_begins_no_request_does_not_keep_a_connection(
+    pass_time: Pass, target: str
+) -> None:
+    async def check(_desk: Desk, client: Client, _server: HttpServer) -> None:
+        await client.send(post(target=target))
+        assert (await client.read())[0] in {200, 202}
+        await pass_time(0.6 * IDLE_S)
+        await client.send(b"\r\n")
+        await pass_time(0.5 * IDLE_S)
+        assert await client.reader.read() == b""
+
+    serve(check)
+
+
 def test_a_request_that_came_together_with_another_is_in_hand(pass_time: Pass) -> None:
     async def check(desk: Desk, client: Client, _server: HttpServer) -> None:
         desk.is_slow_from = 1

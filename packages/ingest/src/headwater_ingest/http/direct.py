@@ -126,7 +126,6 @@ class DirectProtocol(NoUpgradeProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what has come."""
-        self._is_idle = False
         super().data_received(data)
         if self._taker and not self._wire.is_closing():
             self._taker = None
@@ -135,7 +134,8 @@ class DirectProtocol(NoUpgradeProtocol):
 
     def on_message_begin(self) -> None:
         """Begins a request, without the scope that only the long way needs."""
-        self._is_idle = False  # also for one that came together with an earlier one
+        self._is_idle = False
+        self._unset_keepalive_if_required()
         self.url = b""
         self.expect_100_continue = False
         self.headers = []

@@ -23,7 +23,6 @@ class NoUpgradeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what has come."""
-        self._unset_keepalive_if_required()
         while data:
             try:
                 self.parser.feed_data(data)
@@ -34,6 +33,11 @@ class NoUpgradeProtocol(HttpToolsProtocol):
                 return
             else:
                 return
+
+    def on_message_begin(self) -> None:
+        """Begins a request, as not every line end does that comes between two."""
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begins a request, unless it is to be parsed once more."""
