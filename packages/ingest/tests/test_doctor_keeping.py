@@ -100,4 +100,4 @@ def test_sites_with_a_retention_are_named(settings: Settings) -> None:
     detail = findings(settings)["retention"].detail
 
     assert detail.startswith("1.example 1 days, 2.example 2 days")
-    assert detail.endswith("2 more; 1 sites keep theirs for ever")
+    assert detail.endswith("2 more, sites that keep theirs for ever: 1")

@@ -129,7 +129,7 @@ def _accounts(found: Accounts) -> Finding:
             "report it, with what `headwater-ingest journal status` says",
         )
     received = sum(map(found.received, found.sites))
-    return ok("accounts", f"all {received} events of {len(found.sites)} sites closed")
+    return ok("accounts", f"closed: all {received} events, sites: {len(found.sites)}")
 
 
 def _describe_window(found: JournalPeek) -> str:

@@ -73,4 +73,5 @@ def _retention(settings: Settings) -> Finding:
     if len(kept) > _SHOWN:
         told.append(f"{len(kept) - _SHOWN} more")
     others = len(records) - len(kept)
-    return ok("retention", f"{', '.join(told)}; {others} sites keep theirs for ever")
+    told.append(f"sites that keep theirs for ever: {others}")
+    return ok("retention", ", ".join(told))
