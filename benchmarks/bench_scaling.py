@@ -40,6 +40,8 @@ from headwater_ingest.rows import encode_rows
 AWAY: Final = "clickhouse://nobody:none@127.0.0.1:1/nowhere"
 ROOM: Final = 64 * 1024**3
 CONNECTIONS: Final = 32
+MANY_CONNECTIONS: Final = 128
+"""Those of a node that needs workers: 32 for each of four."""
 EVENTS: Final = 50
 WARM_S: Final = 1.0
 BATCHES_PER_S: Final = 3_000
@@ -71,6 +73,7 @@ class Case:
         sites: That it has.
         rules: Of each site.
         workers: Processes that answer requests.
+        connections: From which requests come.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Case:
     sites: Sequence[Site] = ONE
     rules: str = ""
     workers: int = 1
+    connections: int = CONNECTIONS
 
 
 def main() -> None:
@@ -92,7 +96,10 @@ def main() -> None:
             Case("1 site", rules=RULES),
             Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
         ],
-        [Case(f"{count} workers", workers=count) for count in (1, 2, 4)],
+        [
+            Case(f"{count} workers", workers=count, connections=MANY_CONNECTIONS)
+            for count in (1, 2, 4)
+        ],
     )
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -138,9 +145,11 @@ def measure(
     ) as target:
         for kind, events in (("native", EVENTS), ("web", 1)):
             feed = Feed(loads / f"{kind}-{len(case.sites)}")
-            run_wrk(target.port, feed, connections=CONNECTIONS, seconds=WARM_S)
+            run_wrk(target.port, feed, connections=case.connections, seconds=WARM_S)
             before = cpu_s(target)
-            load = run_wrk(target.port, feed, connections=CONNECTIONS, seconds=seconds)
+            load = run_wrk(
+                target.port, feed, connections=case.connections, seconds=seconds
+            )
             cost = (cpu_s(target) - before) / load.requests / events * 1e6
             figures.setdefault(f"{kind}/s", []).append(load.rate * events)
             spent[kind] = cost
