@@ -125,7 +125,7 @@ class JournalBuffer:
     async def _gather(self) -> None:
         """Lets more rows come while the loop brings some.
 
-        What comes in one turn of it is taken in the next: hence two.
+        Requests of one turn are taken in the next: hence two.
         """
         now = asyncio.get_running_loop().time
         ends_at, count = now() + _GATHER_S, 0

@@ -109,7 +109,7 @@ class EventEndpoint:
         peer: str,
         answer: Callable[[Answer], object],
     ) -> None:
-        """Takes the event of a POST request, and answers now or later.
+        """Takes the event of a POST request, and answers later.
 
         Args:
             headers: Of the request, names in lower case.
@@ -186,7 +186,12 @@ class EventEndpoint:
         self, answer: Callable[[Answer], object], outcome: Result | Exception
     ) -> None:
         try:
-            answer(self._answer_for(outcome))
+            found = self._answer_for(outcome)
+        except Exception:  # noqa: BLE001  # supervised: it is answered all the same
+            _log.exception("request failed")
+            found = BROKEN
+        try:
+            answer(found)
         except Exception:  # noqa: BLE001  # supervised: others get theirs
             _log.exception("answer failed")
 

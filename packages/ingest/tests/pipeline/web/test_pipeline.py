@@ -268,7 +268,7 @@ def take_together(
         if waiting:
             assert len(settled) == len(requests) - 1
             store.asked[waiting].set_result(Session(7, 7, 1_750_000_000, {}))
-        await are_all.wait()
+        await asyncio.wait_for(are_all.wait(), 60)
 
     asyncio.run(run())
     return settled
@@ -277,19 +277,29 @@ def take_together(
 def test_requests_that_came_together_take_each_part_of_the_way_together(
     parts: Parts,
 ) -> None:
-    settled = take_together(
-        parts, make_request("a.example"), make_request("b.example", "a.example")
-    )
+    settled = take_together(parts, make_request("a.example"), make_request("b.example"))
 
     assert parts.seen == [
         ("first", "a.example"),
         ("first", "b.example"),
         ("register", "site 1"),
         ("register", "site 2"),
-        ("first", "a.example"),
-        ("register", "site 1"),
     ]
-    assert settled == [Result(["a.example"]), Result(["b.example", "a.example"])]
+    assert settled == [Result(["a.example"]), Result(["b.example"])]
+
+
+def test_no_request_overtakes_one_for_several_sites(parts: Parts) -> None:
+    take_together(
+        parts,
+        make_request("a.example"),
+        make_request("a.example", "b.example"),
+        make_request("b.example", name="engagement"),
+    )
+
+    names = [row.columns["name"] for rows in parts.rows for row in rows]
+    assert names == ["pageview", "pageview", "pageview", "engagement"]
+    registered = [site for part, site in parts.seen if part == "register"]
+    assert registered == ["site 1", "site 1", "site 2", "site 2"]
 
 
 def test_a_request_that_waits_for_its_session_holds_up_no_other(parts: Parts) -> None:

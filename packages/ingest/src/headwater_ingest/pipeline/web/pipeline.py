@@ -1,4 +1,4 @@
-"""From a web request to rows: `build_and_buffer`, the one entry of the web pipeline."""
+"""From web requests to rows: one at a time for who waits, or all that came together."""
 
 import asyncio
 from collections.abc import (
@@ -26,7 +26,7 @@ from headwater_schema.outcomes import Reason
 
 REGISTER_SESSION: Final = "register_session"
 _SAMPLE: Final = 64
-"""One request in so many has its steps timed."""
+"""One event in so many has its steps timed."""
 
 _KNOWN: Final = (Session, Reason)
 
@@ -149,15 +149,25 @@ class WebPipeline:
         return outcome
 
     def take(self, requests: Iterable[tuple[WebRequest, Settle]]) -> None:
-        """Does the same with requests that came together, for who is told, not waiting.
+        """Does the same for requests that came together, in their order.
 
         Args:
             requests: Each with who is told what became of it, which must not raise.
         """
-        self._advance([_begin(request, settle) for request, settle in requests])
+        together: list[_Taking] = []
+        for request, settle in requests:
+            taking = _begin(request, settle)
+            if len(request.fields.domains) == 1:
+                together.append(taking)
+                continue
+            # Its events go one after the other, and none of its visitor overtakes them.
+            self._advance(together)
+            self._advance([taking])
+            together = []
+        self._advance(together)
 
     def _advance(self, takings: Sequence[_Taking]) -> None:
-        """Takes the next event of each request, until all are taken, or wait.
+        """Takes the next event of each request, until all are taken, wait or fail.
 
         All of them take one part of the way before any takes the next one: what a part
         needs is in the caches of the CPU then.
