@@ -43,7 +43,8 @@ CONNECTIONS: Final = 32
 MANY_CONNECTIONS: Final = 128
 """Those of a node that needs workers: 32 for each of four."""
 EVENTS: Final = 50
-WARM_S: Final = 1.0
+WARM_S: Final = {"native": 1.0, "web": 4.0}
+"""Web events go on until the service has met most visitors and sites."""
 BATCHES_PER_S: Final = 3_000
 WEB_PER_S: Final = 12_000
 """More than the service takes: no event may be sent to it twice."""
@@ -103,7 +104,7 @@ def main() -> None:
     )
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:
-        write_loads(Path(directory), arguments.seconds + WARM_S)
+        write_loads(Path(directory), arguments.seconds)
         for _ in range(arguments.runs):
             for cases in groups:
                 measure_group(rows, cases, Path(directory), arguments.seconds)
@@ -112,7 +113,8 @@ def main() -> None:
 
 def write_loads(directory: Path, seconds: float) -> None:
     """Writes the requests for one site and for many."""
-    batches, events = round(BATCHES_PER_S * seconds), round(WEB_PER_S * seconds)
+    batches = round(BATCHES_PER_S * (seconds + WARM_S["native"]))
+    events = round(WEB_PER_S * (seconds + WARM_S["web"]))
     for sites in (ONE, MANY):
         native = directory / f"native-{len(sites)}"
         write_native_requests(native, batches, EVENTS, sites=sites)
@@ -145,11 +147,10 @@ def measure(
     ) as target:
         for kind, events in (("native", EVENTS), ("web", 1)):
             feed = Feed(loads / f"{kind}-{len(case.sites)}")
-            run_wrk(target.port, feed, connections=case.connections, seconds=WARM_S)
+            send = partial(run_wrk, target.port, feed, connections=case.connections)
+            send(seconds=WARM_S[kind])
             before = cpu_s(target)
-            load = run_wrk(
-                target.port, feed, connections=case.connections, seconds=seconds
-            )
+            load = send(seconds=seconds)
             cost = (cpu_s(target) - before) / load.requests / events * 1e6
             figures.setdefault(f"{kind}/s", []).append(load.rate * events)
             spent[kind] = cost

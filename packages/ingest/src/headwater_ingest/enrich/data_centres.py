@@ -39,7 +39,7 @@ class HostingNetworks:
 
     def __init__(self, reader: maxminddb.Reader) -> None:
         self._reader = reader
-        self._cached = lru_cache(maxsize=4096)(self._contain)
+        self._cached = lru_cache(maxsize=32_768)(self._contain)
         self.cache_info = self._cached.cache_info
 
     @classmethod

@@ -92,7 +92,7 @@ def _group_by_mask(networks: Iterable[Network]) -> tuple[tuple[int, set[int]], .
     return tuple(groups.items())
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def _read_address(text: str) -> Address | None:
     try:
         address = ip_address(text)
