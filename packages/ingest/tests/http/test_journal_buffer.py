@@ -15,6 +15,12 @@ from headwater_ingest.rows import Row, decode_rows
 REFUSED_SITE = 9
 
 
+@pytest.fixture(autouse=True)
+def _wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has rows wait as long as others come, also if the machine stalls meanwhile."""
+    monkeypatch.setattr("headwater_ingest.http.journal_buffer._GATHER_S", 3600.0)
+
+
 class SlowJournal:
     """Has an entry on disk when it is told to; refuses those of one site."""
 
