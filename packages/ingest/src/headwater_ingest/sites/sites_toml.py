@@ -29,7 +29,7 @@ from headwater_ingest.suggest import did_you_mean
 
 FIRST_DOMAIN = "example.com"
 
-_ENTRY = re.compile(r"^[ \t]*\[\[[ \t]*site[ \t]*\]\]", re.MULTILINE)
+_ENTRY = re.compile(r"[ \t]*\[\[[ \t]*site[ \t]*\]\]")
 _MOST_PROBLEMS = 20
 
 KEY_FIELDS = frozenset({"write_key", "write_keys", "key_digests"})
@@ -79,8 +79,9 @@ def parse_sites(text: str, *, name: str) -> list[SiteRecord]:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SitesFileError([f"{name} is not TOML: {error}"]) from error
-    lines = [text.count("\n", 0, found.start()) + 1 for found in _ENTRY.finditer(text)]
-    return _Reader(name, lines).read(table)
+    lines = enumerate(text.split("\n"), 1)
+    begins = [number for number, line in lines if _ENTRY.match(line)]
+    return _Reader(name, begins).read(table)
 
 
 def convert_sites(table: Mapping[str, object], *, name: str) -> list[SiteRecord]:
