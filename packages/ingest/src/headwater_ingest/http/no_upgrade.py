@@ -35,7 +35,7 @@ class NoUpgradeProtocol(HttpToolsProtocol):
                 return
 
     def on_message_begin(self) -> None:
-        """Begins a request, as not every line end does that comes between two."""
+        """Begins a request; a line end between two of them begins none."""
         self._unset_keepalive_if_required()
         super().on_message_begin()
 
