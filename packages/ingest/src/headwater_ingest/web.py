@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from headwater_ingest.http.journal_buffer import JournalBuffer, RowJournal
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.plausible import EventEndpoint
 from headwater_ingest.in_force import InForce
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.pipeline.enrichment import Enrichment
 from headwater_ingest.pipeline.web.pipeline import WebPipeline
 from headwater_ingest.pipeline.web.steps import WebSteps
@@ -188,11 +189,12 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
 
 
 def _count_accepted(
-    gate: Gatekeeper, metrics: Metrics, site_id: int, events: int, *, now_ms: int
+    gate: Gatekeeper, metrics: Metrics, counts: Sequence[Count], *, now_ms: int
 ) -> None:
     """Count web events that are on disk."""
-    metrics.count_events(Outcome.ACCEPTED, events)
-    gate.count_accepted(site_id, events, now_ms=now_ms)
+    metrics.count_events(Outcome.ACCEPTED, sum(each.events for each in counts))
+    for each in counts:
+        gate.count_accepted(each.site_id, each.events, now_ms=now_ms)
 
 
 async def watch_files(files: DataFiles) -> None:

@@ -1,6 +1,6 @@
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -47,10 +47,11 @@ class Quota:
         self.accepted: Counter[int] = Counter()
         self.is_broken = False
 
-    def count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
+    def count_accepted(self, counts: Sequence[Count], *, now_ms: int) -> None:
         if self.is_broken:
             raise RuntimeError("it does not count")
-        self.accepted[site_id] += events
+        for each in counts:
+            self.accepted[each.site_id] += each.events
 
 
 class Edge:

@@ -47,9 +47,9 @@ class RowJournal(Protocol):
 
 
 class CountAccepted(Protocol):
-    """Counts events that a site has had accepted."""
+    """Counts events that sites have had accepted."""
 
-    def __call__(self, site_id: int, events: int, *, now_ms: int) -> object:
+    def __call__(self, counts: Sequence[Count], /, *, now_ms: int) -> object:
         """Counts events that are on disk."""
 
 
@@ -158,8 +158,7 @@ class JournalBuffer:
 
     def _count(self, entry: Entry, now_ms: int) -> None:
         try:
-            for site_id, _, _, events in entry.counts:
-                self._count_accepted(site_id, events, now_ms=now_ms)
+            self._count_accepted(entry.counts, now_ms=now_ms)
         except Exception:  # noqa: BLE001 - the rows are on disk, which is what counts
             _log.exception("accepted events not counted", events=entry.row_count)
 

@@ -38,7 +38,7 @@ from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_schema.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from headwater_ingest.enrich.client_hints import ClientHints
     from headwater_ingest.errors import JournalError
@@ -195,9 +195,10 @@ class WebEdge:
         )
         self.app = Application(routes=[event_route(self.endpoint)])
 
-    def _count_accepted(self, site_id: int, events: int, *, now_ms: int) -> None:
-        self.metrics.count_events(Outcome.ACCEPTED, events)
-        self.gate.count_accepted(site_id, events, now_ms=now_ms)
+    def _count_accepted(self, counts: Sequence[Count], *, now_ms: int) -> None:
+        for each in counts:
+            self.metrics.count_events(Outcome.ACCEPTED, each.events)
+            self.gate.count_accepted(each.site_id, each.events, now_ms=now_ms)
 
     def change_site(self, **fields: Any) -> None:
         """Changes the site `example.com`."""
