@@ -78,11 +78,6 @@ def test_a_server_that_started_takes_connections(make_server: MakeServer) -> Non
         assert (server.alive, server.restarts) == (True, 0)
 
 
-def test_the_server_makes_way_for_who_started_it(server: EmbeddedClickHouse) -> None:
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, server.pid or 0) == own + 5
-
-
 def test_merges_wait_for_more_parts_than_by_default(server: EmbeddedClickHouse) -> None:
     query = (
         "SELECT value FROM system.merge_tree_settings "

@@ -30,9 +30,6 @@ _ORPHAN_STOP_S = 1.0
 # process that it forked holds the pipe too.
 _PARENT_CHECK_S = 1.0
 
-# Merges take all CPUs at times, and who sends events waits for an answer meanwhile.
-_NICENESS = 5
-
 _STOP = b"stop"
 _ENGINE_BYTE = b"e"
 
@@ -40,7 +37,6 @@ _ENGINE_BYTE = b"e"
 def main() -> None:
     """Run ClickHouse in the directory that the command line names."""
     parent = os.getppid()
-    os.nice(_NICENESS)
     os.chdir(sys.argv[1])  # the engine takes config.xml from here
     announce = os.dup(1)
     os.dup2(2, 1)  # the engine prints on standard output what belongs in the log
