@@ -14,6 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from benchmarks.load.report import print_table
@@ -29,6 +30,8 @@ MOST_PER_S: Final = CONNECTIONS * 1000 // THINK_MS
 WINDOW_EVENTS: Final = 200_000
 WARM_S: Final = 30.0
 LOOK_S: Final = 1.0
+LOOKS: Final = 60
+"""In a minute."""
 
 Figures = dict[str, list[float]]
 
@@ -86,13 +89,19 @@ def watch(target: Target, feeds: tuple[Feed, Feed], seconds: float) -> Figures:
 
 
 def describe(mb: list[float]) -> Figures:
-    """Returns where it began and ended, and how far it was from its mean."""
+    """Returns where it began and ended, and how far it was from its mean.
+
+    What holds a block or a merge for a moment, and lets it go again, is told from what
+    grows by the medians of the minutes.
+    """
     mean = sum(mb) / len(mb)
+    minutes = [median(mb[at : at + LOOKS]) for at in range(0, len(mb), LOOKS)]
     return {
         "MB at first": mb[:1],
         "at last": mb[-1:],
         "least, % of mean": [100 * min(mb) / mean],
         "most, % of mean": [100 * max(mb) / mean],
+        "minutes, % of mean": [100 * each / mean for each in minutes],
     }
 
 

@@ -44,10 +44,11 @@ MANY_CONNECTIONS: Final = 128
 """Those of a node that needs workers: 32 for each of four."""
 EVENTS: Final = 50
 WARM_S: Final = {"native": 1.0, "web": 4.0}
-"""Web events go on until the service has met most visitors and sites."""
-BATCHES_PER_S: Final = 3_000
-WEB_PER_S: Final = 12_000
-"""More than the service takes: no event may be sent to it twice."""
+"""Web events go on until each process has met most visitors and sites."""
+BATCHES_PER_S: Final = 4_000
+"""More than the service takes: no batch may be sent to it twice."""
+WEB_REQUESTS: Final = 100_000
+"""Web events may: whoever loads a page again sends the same once more."""
 SITES: Final = 10_000
 FILL_EVENTS: Final = 1_000
 FILL_TASKS: Final = 32
@@ -114,11 +115,12 @@ def main() -> None:
 def write_loads(directory: Path, seconds: float) -> None:
     """Writes the requests for one site and for many."""
     batches = round(BATCHES_PER_S * (seconds + WARM_S["native"]))
-    events = round(WEB_PER_S * (seconds + WARM_S["web"]))
     for sites in (ONE, MANY):
         native = directory / f"native-{len(sites)}"
         write_native_requests(native, batches, EVENTS, sites=sites)
-        write_requests(directory / f"web-{len(sites)}", web_requests(events, sites))
+        write_requests(
+            directory / f"web-{len(sites)}", web_requests(WEB_REQUESTS, sites)
+        )
 
 
 def measure_group(
@@ -148,7 +150,7 @@ def measure(
         for kind, events in (("native", EVENTS), ("web", 1)):
             feed = Feed(loads / f"{kind}-{len(case.sites)}")
             send = partial(run_wrk, target.port, feed, connections=case.connections)
-            send(seconds=WARM_S[kind])
+            send(seconds=WARM_S[kind] * (case.workers if kind == "web" else 1))
             before = cpu_s(target)
             load = send(seconds=seconds)
             cost = (cpu_s(target) - before) / load.requests / events * 1e6

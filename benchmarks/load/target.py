@@ -19,6 +19,10 @@ import msgspec
 from benchmarks.load.requests import SITE, write_sites
 from prometheus_client.parser import text_string_to_metric_families
 
+from headwater_ingest.clickhouse.client import connect
+from headwater_ingest.clickhouse.embedded import find_running
+from headwater_ingest.settings import Settings
+
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _START_S: Final = 60.0
 _STOP_S: Final = 30.0
@@ -34,9 +38,19 @@ _KINDS: Final = {
 class Target:
     """A process that listens on a port, and its children."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, directory: Path | None = None
+    ) -> None:
+        """Names a process that runs.
+
+        Args:
+            process: The process.
+            port: Where it listens.
+            directory: Where it keeps its data, if it does.
+        """
         self.process = process
         self.port = port
+        self._directory = directory
 
     def cpu_s(self) -> dict[str, float]:
         """Returns the CPU seconds of `http`, `writer` and `clickhouse`.
@@ -70,6 +84,21 @@ class Target:
         with urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
             found: dict[str, Any] = msgspec.json.decode(answer.read())
             return found
+
+    def merges(self) -> int:
+        """Returns how many merges the embedded ClickHouse is at.
+
+        Raises:
+            RuntimeError: There is none.
+        """
+        url = None
+        if self._directory:
+            url = find_running(Settings(data_dir=self._directory).clickhouse_dir)
+        if url is None:
+            raise RuntimeError("no embedded ClickHouse runs")
+        with connect(url) as client:
+            [(count,)] = client.execute("SELECT count() FROM system.merges")
+        return int(count)
 
     def _pids(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {"http": [self.process.pid]}
@@ -106,7 +135,8 @@ def run_service(
         with _running([str(program), "serve"], _environment(given)) as process:
             told = directory / "service.json"
             _wait_for(told.exists, process)
-            yield Target(process, msgspec.json.decode(told.read_bytes())["port"])
+            port = msgspec.json.decode(told.read_bytes())["port"]
+            yield Target(process, port, directory)
 
 
 @contextmanager
