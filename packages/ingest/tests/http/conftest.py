@@ -70,7 +70,10 @@ class MemoryJournal:
         counts: What became of events, by site, outcome and reason.
         error: What it raises instead of taking anything.
         is_forgetful: Batches leave the window while somebody asks for their answer.
+        seen_through: What the entries are to carry.
     """
+
+    seen_through = 0
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []

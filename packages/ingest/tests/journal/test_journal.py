@@ -247,6 +247,20 @@ def test_the_window_tells_known_ids_from_unknown_ones(
     assert journal.seen_events(ids) == {a.bytes, b.bytes}
 
 
+def test_an_event_that_was_taken_since_the_look_is_a_duplicate(
+    journal: Journal, make_entry: MakeEntry, append: Append, read_answer: ReadAnswer
+) -> None:
+    append(journal, make_entry(1))
+    shared, fresh = uuid4(), uuid4()
+    looked = replace(make_entry([shared, fresh]), seen_through=journal.seen_through)
+    append(journal, make_entry([shared]))
+
+    (receipt,) = append(journal, looked)
+
+    assert isinstance(receipt, PartlyRepeated)
+    assert read_answer(receipt.answer) == BatchResult(accepted=1, duplicates=1)
+
+
 def test_the_window_survives_a_restart(
     tmp_path: Path, make_entry: MakeEntry, append: Append
 ) -> None:

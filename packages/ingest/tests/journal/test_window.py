@@ -46,7 +46,7 @@ class Table:
         expired = self.window.select_expired(self.rows, fresh=fresh)
         for _ in expired:
             self.rows.popleft()
-        self.window.add(fresh, split(fresh.event_ids))
+        self.window.add(fresh, set(split(fresh.event_ids)))
         self.rows.append(fresh)
         self.window.drop(expired, from_ms=self.rows[0].at_ms)
 
@@ -98,6 +98,31 @@ def test_it_keeps_the_latest_ids_that_fit_and_no_others(
         assert len(kept) >= min(len(added), max_events - 60)
 
 
+@given(before=st.integers(0, 12), since=st.integers(0, 12), asked=st.integers(0, 40))
+def test_who_has_looked_is_told_of_all_that_was_taken_since(
+    before: int, since: int, asked: int
+) -> None:
+    table = Table()
+    for number in range(before):
+        table.add(events=range(1000 + number, 1001 + number))
+    ids = set(split(make_ids(range(asked))))
+    through = table.window.through
+    assert table.window.find_events(ids) == set()
+
+    for number in range(since):
+        table.add(events=range(3 * number, 3 * number + 2))
+
+    found = table.window.find_events_since(ids, through)
+    assert found == table.window.find_events(ids)
+
+
+def test_who_has_not_looked_is_told_of_all(table: Table) -> None:
+    table.add(events=range(3))
+    ids = set(split(make_ids(range(5))))
+
+    assert table.window.find_events_since(ids, 0) == table.window.find_events(ids)
+
+
 def test_it_keeps_ids_for_as_long_as_asked(table: Table) -> None:
     for hour in range(100):
         table.add(hour * HOUR_MS, events=range(hour, hour + 1))
@@ -146,13 +171,13 @@ def test_bytes_of_two_ids_that_spell_a_third_are_no_id(
     first, second = bytes(range(16)), bytes(range(16, 32))
     between = first[5:] + second[:5]
     window = DuplicateWindow(max_events=100, max_age_ms=HOUR_MS)
-    window.add(SeenRow(1, 0, first + second, first + second, 0), (first, second))
+    window.add(SeenRow(1, 0, first + second, first + second, 0), {first, second})
 
     assert window.find_events([first, second, between]) == {first, second}
     assert window.find_batch(between) is None
 
     row = SeenRow(2, 0, between, between, 0)
-    window.add(row, [between])
+    window.add(row, {between})
     assert window.find_events([between]) == {between}
     assert window.find_batch(between) == 2
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 from headwater_ingest.journal.counts import Count
 from headwater_ingest.journal.entry import (
@@ -59,7 +60,10 @@ class SeenJournal:
     Attributes:
         keys: The window keys of the events that were asked for last.
         entry: What would have been appended.
+        seen_through: Nobody appends it.
     """
+
+    seen_through: Final = 0
 
     def __init__(self, directory: Path | None) -> None:
         """Looks into the journal of a directory, if there is one."""

@@ -38,7 +38,7 @@ from headwater_ingest.journal.entry import (
     StoredAnswer,
 )
 from headwater_ingest.pipeline.end_user import EndUserSteps
-from headwater_ingest.pipeline.native import BuiltBatch, NativeBatch, build_batch
+from headwater_ingest.pipeline.native import NativeBatch, build_batch
 from headwater_ingest.pipeline.window_keys import window_keys
 from headwater_ingest.sites.gatekeeper import Gatekeeper
 from headwater_ingest.sites.model import Site
@@ -62,6 +62,10 @@ RETRY_AFTER_S: Final = 5
 
 class BatchJournal(Protocol):
     """What the intake needs of the journal. Batches and events go by window keys."""
+
+    @property
+    def seen_through(self) -> int:
+        """Up to which commit `seen_events` knows of all events."""
 
     def seen_batch(self, batch_id: bytes, /) -> bool:
         """Whether a batch was taken before."""
@@ -139,7 +143,7 @@ class Intake:
         if self._journal.seen_batch(key):
             return Known(key)
         losses = count_client_losses(site.id, batch.decoded.envelope)
-        return pack_batch(batch, key, self._build(site, batch), losses)
+        return self._pack(site, batch, key, losses)
 
     def _compare(
         self, request: Request, key: bytes, stored: StoredAnswer | None
@@ -156,16 +160,27 @@ class Intake:
             self._journal.count(Count(site.id, Outcome.DUPLICATE.value, "", events))
             return Answered(stored.for_repeat())
         # What the first batch under this id has told of losses is counted.
-        return pack_batch(batch, key, self._build(site, batch))
+        return self._pack(site, batch, key)
 
-    def _build(self, site: Site, batch: NativeBatch) -> BuiltBatch:
-        """Makes rows of what is new in a batch, as far as the site's limits let it."""
+    def _pack(
+        self, site: Site, batch: NativeBatch, key: bytes, losses: tuple[Count, ...] = ()
+    ) -> Prepared:
+        """Makes an entry of what is new in a batch, as far as the site's limits let it.
+
+        Args:
+            site: The site.
+            batch: Its batch.
+            key: Under which the window will know the batch.
+            losses: What its client says it has lost.
+        """
         now_ms = batch.received_at_ms
+        seen_through = self._journal.seen_through
         admit = partial(admit_batch, self._gate, site, now_ms=now_ms)
         describe = partial(self._end_users.describe, shields=site.shields)
-        return build_batch(
+        built = build_batch(
             batch, seen=self._journal.seen_events, admit=admit, describe=describe
         )
+        return pack_batch(batch, key, built, losses, seen_through=seen_through)
 
     def _understand(self, request: Request) -> tuple[Site, NativeBatch]:
         headers = request.headers

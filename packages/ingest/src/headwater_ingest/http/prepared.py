@@ -56,7 +56,12 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 def pack_batch(
-    batch: NativeBatch, key: bytes, built: BuiltBatch, losses: tuple[Count, ...] = ()
+    batch: NativeBatch,
+    key: bytes,
+    built: BuiltBatch,
+    losses: tuple[Count, ...],
+    *,
+    seen_through: int,
 ) -> Prepared:
     """Returns a batch that is ready for the journal.
 
@@ -65,6 +70,7 @@ def pack_batch(
         key: Under which the window will know it.
         built: What the pipeline made of it.
         losses: What its client says it has lost.
+        seen_through: See `Entry`.
     """
     entry = Entry(
         site_id=batch.site_id,
@@ -75,6 +81,7 @@ def pack_batch(
         answer=encode_json(built.result),
         ids_digest=built.ids_digest,
         counts=count_result(batch.site_id, built.result) + losses,
+        seen_through=seen_through,
     )
     return Prepared(entry, batch.decoded.refused_properties, built.future_times)
 

@@ -35,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True):
         ids_digest: Digest of all event ids of the batch as it was sent.
         counts: What becomes of its events, unless some are known by then. Of rows that
             are not remembered: how many each site has.
+        seen_through: `Journal.seen_through` from before its ids were looked for and not
+            found; 0 if nobody has looked.
     """
 
     site_id: int
@@ -45,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True):
     answer: bytes
     ids_digest: bytes
     counts: tuple[Count, ...] = ()
+    seen_through: int = 0
 
     def __post_init__(self) -> None:
         if len(self.event_ids) != ID_BYTES * self.row_count:

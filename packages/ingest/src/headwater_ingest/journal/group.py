@@ -109,14 +109,14 @@ class GroupBuilder:
             return Repeated(stored)
         ids = split_ids(entry.event_ids)
         fresh = set(ids)
-        if len(fresh) == len(ids) and not self._find_taken(fresh):
+        if len(fresh) == len(ids) and not self._find_taken(fresh, entry.seen_through):
             self._take(entry, fresh, rows=entry.rows, answer=entry.answer)
             self._count(entry)
             return _COMMITTED
         return self._add_in_part(entry, ids)
 
     def _add_in_part(self, entry: Entry, ids: Sequence[bytes]) -> Receipt:
-        kept = _find_first(ids, self._find_taken(set(ids)))
+        kept = _find_first(ids, self._find_taken(set(ids), entry.seen_through))
         repeated = len(ids) - len(kept)
         answer = count_as_duplicates(entry.answer, repeated)
         self.group.counts.update(tally_with_repeats(entry.counts, repeated))
@@ -159,8 +159,9 @@ class GroupBuilder:
     def _find_answer(self, batch_id: bytes) -> StoredAnswer | None:
         return self.group.answers.get(batch_id) or self._read_answer(batch_id)
 
-    def _find_taken(self, ids: set[bytes]) -> set[bytes]:
-        return self._window.find_events(ids) | (self.group.event_ids & ids)
+    def _find_taken(self, ids: set[bytes], seen_through: int) -> set[bytes]:
+        taken = self._window.find_events_since(ids, seen_through)
+        return taken | (self.group.event_ids & ids)
 
 
 def _find_first(ids: Sequence[bytes], taken: set[bytes]) -> list[int]:

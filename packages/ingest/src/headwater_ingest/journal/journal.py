@@ -135,6 +135,11 @@ class Journal:
         self._admit(entry)
         return self._commits.append(entry)
 
+    @property
+    def seen_through(self) -> int:
+        """Up to which commit `seen_events` knows of all events."""
+        return self._window.through
+
     def seen_batch(self, batch_id: bytes) -> bool:
         """Return whether a batch was taken within the window."""
         return self._window.find_batch(batch_id) is not None

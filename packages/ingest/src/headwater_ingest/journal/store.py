@@ -246,7 +246,7 @@ class Store:
     def _load_window(self) -> None:
         for row in self._connection.execute(f"{_SEEN} ORDER BY seq"):
             seen = SeenRow(*row)
-            self.window.add(seen, split_ids(seen.event_ids))
+            self.window.add(seen, set(split_ids(seen.event_ids)))
             self._next_seq = seen.seq + 1
 
     def _load_shares(self) -> None:

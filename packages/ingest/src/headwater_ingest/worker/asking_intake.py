@@ -78,7 +78,10 @@ class _BlindJournal:
 
     Attributes:
         asked: The latest batch that it was asked about, and its events.
+        seen_through: Nothing is seen here.
     """
+
+    seen_through: Final = 0
 
     def __init__(self, journal: RemoteJournal) -> None:
         self._journal = journal
@@ -110,7 +113,13 @@ class _BlindJournal:
 
 
 class _InformedJournal:
-    """A journal that has been told what is known of one batch."""
+    """A journal that has been told what is known of one batch.
+
+    Attributes:
+        seen_through: What it was told was true a while ago.
+    """
+
+    seen_through: Final = 0
 
     def __init__(self, journal: RemoteJournal, known: KnownPart) -> None:
         self._known = known
