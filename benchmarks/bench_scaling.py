@@ -5,7 +5,9 @@
 Each row is a service of its own that takes native batches of 50 and then web events,
 with a journal that syncs to disk, and without a ClickHouse. The rows take turns. *CPU*
 is that of all processes of the service; *of first* compares it with the first row of
-its group in the same turn, and is to stay between 0.85 and 1.15.
+its group in the same turn, and is to stay between 0.85 and 1.15. Two services side by
+side, which know nothing of each other, are the floor of two workers: on two cores they
+also cost more than one.
 """
 
 import argparse
@@ -13,6 +15,8 @@ import asyncio
 import random
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +35,7 @@ from benchmarks.load.requests import (
     write_sites,
 )
 from benchmarks.load.target import Target, run_service
-from benchmarks.load.wrk import Feed, run_wrk
+from benchmarks.load.wrk import Feed, Load, run_wrk
 
 from headwater_ingest.journal import Journal
 from headwater_ingest.journal.entry import Entry
@@ -45,7 +49,7 @@ MANY_CONNECTIONS: Final = 128
 EVENTS: Final = 50
 WARM_S: Final = {"native": 1.0, "web": 4.0}
 """Web events go on until each process has met most visitors and sites."""
-BATCHES_PER_S: Final = 4_000
+BATCHES_PER_S: Final = 6_000
 """More than the service takes: no batch may be sent to it twice."""
 WEB_REQUESTS: Final = 100_000
 """Web events may: whoever loads a page again sends the same once more."""
@@ -75,6 +79,7 @@ class Case:
         sites: That it has.
         rules: Of each site.
         workers: Processes that answer requests.
+        services: How many of it run side by side and share the connections.
         connections: From which requests come.
     """
 
@@ -83,6 +88,7 @@ class Case:
     sites: Sequence[Site] = ONE
     rules: str = ""
     workers: int = 1
+    services: int = 1
     connections: int = CONNECTIONS
 
 
@@ -99,8 +105,10 @@ def main() -> None:
             Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
         ],
         [
-            Case(f"{count} workers", workers=count, connections=MANY_CONNECTIONS)
-            for count in (1, 2, 4)
+            Case("1 process", connections=MANY_CONNECTIONS),
+            Case("2 services", services=2, connections=MANY_CONNECTIONS),
+            Case("2 workers", workers=2, connections=MANY_CONNECTIONS),
+            Case("4 workers", workers=4, connections=MANY_CONNECTIONS),
         ],
     )
     rows: dict[str, Figures] = {}
@@ -139,29 +147,51 @@ def measure_group(
 def measure(
     figures: Figures, case: Case, loads: Path, seconds: float
 ) -> dict[str, float]:
-    """Adds what one service takes per second, and returns its µs of CPU per event."""
+    """Adds what a case takes per second, and returns its µs of CPU per event."""
     spent: dict[str, float] = {}
-    with run_service(
+    with ExitStack() as stack:
+        targets = [stack.enter_context(run(case)) for _ in range(case.services)]
+        for kind, events in (("native", EVENTS), ("web", 1)):
+            feeds = [Feed(loads / f"{kind}-{len(case.sites)}") for _ in targets]
+            send = partial(send_all, targets, feeds, case.connections)
+            processes = max(case.workers, case.services)
+            send(WARM_S[kind] * (processes if kind == "web" else 1))
+            before = cpu_s(targets)
+            sent = send(seconds)
+            requests = sum(load.requests for load in sent)
+            spent[kind] = (cpu_s(targets) - before) / requests / events * 1e6
+            rate = sum(load.rate for load in sent)
+            figures.setdefault(f"{kind}/s", []).append(rate * events)
+        for target in targets:
+            check(target)
+    return spent
+
+
+def run(case: Case) -> AbstractContextManager[Target]:
+    """Runs a service of a case."""
+    return run_service(
         prepare=partial(prepare, case=case),
         clickhouse_url=AWAY,
         journal_max_bytes=str(ROOM),
         workers=str(case.workers),
-    ) as target:
-        for kind, events in (("native", EVENTS), ("web", 1)):
-            feed = Feed(loads / f"{kind}-{len(case.sites)}")
-            send = partial(run_wrk, target.port, feed, connections=case.connections)
-            send(seconds=WARM_S[kind] * (case.workers if kind == "web" else 1))
-            before = cpu_s(target)
-            load = send(seconds=seconds)
-            cost = (cpu_s(target) - before) / load.requests / events * 1e6
-            figures.setdefault(f"{kind}/s", []).append(load.rate * events)
-            spent[kind] = cost
-        check(target)
-    return spent
+    )
 
 
-def cpu_s(target: Target) -> float:
-    return sum(target.cpu_s().values())
+def send_all(
+    targets: Sequence[Target], feeds: Sequence[Feed], connections: int, seconds: float
+) -> list[Load]:
+    """Sends to all services at the same time, with a part of the connections each."""
+
+    def send(target: Target, feed: Feed) -> Load:
+        share = connections // len(targets)
+        return run_wrk(target.port, feed, connections=share, seconds=seconds)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(send, targets, feeds))
+
+
+def cpu_s(targets: Sequence[Target]) -> float:
+    return sum(sum(target.cpu_s().values()) for target in targets)
 
 
 def check(target: Target) -> None:
