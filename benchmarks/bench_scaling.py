@@ -113,10 +113,17 @@ def main() -> None:
     )
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:
-        write_loads(Path(directory), arguments.seconds)
-        for _ in range(arguments.runs):
+        loads = Path(directory)
+        write_loads(loads, arguments.seconds)
+        for turn in range(arguments.runs):
             for cases in groups:
-                measure_group(rows, cases, Path(directory), arguments.seconds)
+                # There and back: what changes with time is not put down to a row.
+                order = cases[::-1] if turn % 2 else cases
+                spent = {
+                    each.name: measure(rows, each, loads, arguments.seconds)
+                    for each in order
+                }
+                compare(rows, cases, spent)
     print_table("scaling", rows)
 
 
@@ -131,23 +138,23 @@ def write_loads(directory: Path, seconds: float) -> None:
         )
 
 
-def measure_group(
-    rows: dict[str, Figures], cases: Sequence[Case], loads: Path, seconds: float
+def compare(
+    rows: dict[str, Figures], cases: Sequence[Case], spent: dict[str, dict[str, float]]
 ) -> None:
-    """Adds the figures of one turn of a group."""
-    first: dict[str, float] = {}
+    """Adds what the cases of a group cost, and in relation to the first."""
+    first = spent[cases[0].name]
     for case in cases:
-        figures = rows.setdefault(case.name, {})
-        for kind, spent in measure(figures, case, loads, seconds).items():
-            first.setdefault(kind, spent)
-            figures.setdefault(f"{kind} µs", []).append(spent)
-            figures.setdefault(f"{kind} of first", []).append(spent / first[kind])
+        figures = rows[case.name]
+        for kind, cost in spent[case.name].items():
+            figures.setdefault(f"{kind} µs", []).append(cost)
+            figures.setdefault(f"{kind} of first", []).append(cost / first[kind])
 
 
 def measure(
-    figures: Figures, case: Case, loads: Path, seconds: float
+    rows: dict[str, Figures], case: Case, loads: Path, seconds: float
 ) -> dict[str, float]:
     """Adds what a case takes per second, and returns its µs of CPU per event."""
+    figures = rows.setdefault(case.name, {})
     spent: dict[str, float] = {}
     with ExitStack() as stack:
         targets = [stack.enter_context(run(case)) for _ in range(case.services)]
