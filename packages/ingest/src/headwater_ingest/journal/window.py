@@ -103,6 +103,8 @@ class DuplicateWindow:
     def find_events_since(self, ids: AbstractSet[bytes], through: int) -> set[bytes]:
         """Return those of the ids that were taken, if none was up to a row.
 
+        For the commit thread, which alone knows what the latest rows are.
+
         Args:
             ids: The ids.
             through: The number of the row; 0 if nobody has looked.
