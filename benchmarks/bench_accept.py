@@ -29,8 +29,8 @@ NATIVE: Final = (
     *((50, "JSON"), (50, "JSON, zstd"), (50, "MessagePack")),
 )
 """Batch size and encoding of each row."""
-EVENTS_PER_S: Final = 150_000
-REQUESTS_PER_S: Final = 12_000
+EVENTS_PER_S: Final = 250_000
+REQUESTS_PER_S: Final = 20_000
 """More than the service takes: no event may be sent to it twice."""
 WEB_REQUESTS: Final = 200_000
 WARM_S: Final = 1.0
