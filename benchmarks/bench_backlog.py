@@ -117,7 +117,8 @@ def drain(service: Service) -> float:
     """Returns the rows written per second, until as many are as are pending now."""
     before, started = written(service), time.perf_counter()
     rows = pending(service)
-    # Rows that are written between the two looks stand in both.
+    # What is pending is told a moment late: rows written before the first look may
+    # stand in it, and are never among those written since.
     while written(service) - before < rows and pending(service):
         time.sleep(0.05)
     return (written(service) - before) / (time.perf_counter() - started)

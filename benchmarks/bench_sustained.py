@@ -154,7 +154,7 @@ def drain(target: Target) -> float:
 
 
 def wait_for_merges(target: Target) -> None:
-    """Returns when ClickHouse merges nothing any more."""
+    """Returns when ClickHouse is seen without a merge; more may follow."""
     started = time.monotonic()
     while target.merges():
         if time.monotonic() - started > MERGES_S:

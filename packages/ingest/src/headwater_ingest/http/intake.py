@@ -174,6 +174,7 @@ class Intake:
             losses: What its client says it has lost.
         """
         now_ms = batch.received_at_ms
+        # Before the look: a commit in between would be passed over by ours otherwise.
         seen_through = self._journal.seen_through
         admit = partial(admit_batch, self._gate, site, now_ms=now_ms)
         describe = partial(self._end_users.describe, shields=site.shields)
