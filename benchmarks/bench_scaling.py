@@ -6,8 +6,7 @@ Each row is a service of its own that takes native batches of 50 and then web ev
 with a journal that syncs to disk, and without a ClickHouse. The rows take turns. *CPU*
 is that of all processes of the service; *of first* compares it with the first row of
 its group in the same turn, and is to stay between 0.85 and 1.15. Two services side by
-side, which know nothing of each other, are the floor of two workers: on two cores they
-also cost more than one.
+side, which know nothing of each other, are the floor of two workers.
 """
 
 import argparse

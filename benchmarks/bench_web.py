@@ -59,6 +59,7 @@ from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.salts import Salts
 from headwater_ingest.visitors.sessions import Session, Visit
+from headwater_ingest.web import count_accepted
 from headwater_schema.outcomes import Reason
 
 REQUESTS = 5_000
@@ -133,7 +134,9 @@ class Node:
         self.sessions = MemorySessionStore(
             clock_s=time.monotonic, max_sessions=settings.max_sessions
         )
-        self.journal = JournalBuffer(ForgetfulJournal(), count_nothing)
+        self.journal = JournalBuffer(
+            ForgetfulJournal(), partial(count_accepted, gate, Metrics("0"))
+        )
         self.pipeline = self.make_pipeline(Gatherer())
 
     def make_pipeline(self, buffer: Buffer) -> WebPipeline:
@@ -191,11 +194,6 @@ class Node:
             ),
             sites=self.sites,
         )
-
-
-def count_nothing(_counts: Sequence[Count], *, now_ms: int) -> None:
-    """Counts no use of any quota."""
-    del now_ms
 
 
 class OpenDoor:

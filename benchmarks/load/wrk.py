@@ -12,7 +12,7 @@ _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 class Feed(msgspec.Struct):
-    """A file of requests, of which each is sent once.
+    """A file of requests, which begins anew when all of them were sent.
 
     Attributes:
         path: What `write_requests` wrote.

@@ -12,9 +12,12 @@ from tests.sessions import register
 
 from headwater_ingest import web as web_module
 from headwater_ingest.data_files import DataFiles
+from headwater_ingest.journal.counts import Count
 from headwater_ingest.settings import Settings
+from headwater_ingest.sites.gatekeeper import Gatekeeper
+from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.visitors.sessions import Session, Visit
-from headwater_ingest.web import SESSIONS_FILE, open_web
+from headwater_ingest.web import SESSIONS_FILE, count_accepted, open_web
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from headwater_schema.outcomes import Reason
 
 VISIT = Visit(7, 1, None, 1_750_000_000, prolongs_only=False, make_facts=dict)
+NOW_MS = 1_750_000_000_000
 LATER = Visit(7, 1, None, 1_750_000_060, prolongs_only=True, make_facts=dict)
 
 
@@ -169,3 +173,16 @@ def test_a_look_that_fails_is_not_the_last(
         asyncio.run(run())
 
     assert {line["event"] for line in logs} == {"look at data files failed"}
+
+
+def test_accepted_events_count_for_the_service_and_for_each_site() -> None:
+    gate, metrics = Gatekeeper(), Metrics("0")
+    gate.usage.watch([7, 8])
+    counts = [Count(7, "accepted", "", 2), Count(8, "accepted", "", 1)]
+
+    count_accepted(gate, metrics, counts, now_ms=NOW_MS)
+
+    assert gate.usage.count(7, now_ms=NOW_MS) == 2
+    assert gate.usage.count(8, now_ms=NOW_MS) == 1
+    accepted = 'headwater_events_total{outcome="accepted",reason=""} 3.0'
+    assert accepted in metrics.render().decode()

@@ -170,7 +170,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
         enrichment, sites=shared.sites, gate=shared.gate, salts=shared.salts
     )
     ordered = steps.ordered()
-    buffer = JournalBuffer(journal, partial(_count_accepted, shared.gate, metrics))
+    buffer = JournalBuffer(journal, partial(count_accepted, shared.gate, metrics))
     pipeline = WebPipeline(
         ordered, sessions=sessions, buffer=buffer, observe=metrics.observe_step
     )
@@ -188,7 +188,7 @@ def make_event_endpoint(  # noqa: PLR0913  # its parts, each named
     )
 
 
-def _count_accepted(
+def count_accepted(
     gate: Gatekeeper, metrics: Metrics, counts: Sequence[Count], *, now_ms: int
 ) -> None:
     """Count web events that are on disk."""

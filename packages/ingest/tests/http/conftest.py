@@ -73,9 +73,8 @@ class MemoryJournal:
         seen_through: What the entries are to carry.
     """
 
-    seen_through = 0
-
     def __init__(self) -> None:
+        self.seen_through = 0
         self.blobs: list[bytes] = []
         self.counts: Tally = Counter()
         self.error: JournalError | None = None

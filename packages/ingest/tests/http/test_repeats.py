@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 from headwater_ingest.sites.model import digest_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
     from packages.ingest.tests.http.conftest import Edge
+
+    from headwater_ingest.journal.entry import Entry, Receipt
 
 OTHER_KEY = "hw_key_of_the_second_site"
 EVENT = {"event": "Clicked", "distinct_id": "ada"}
@@ -245,3 +249,27 @@ def test_however_events_are_batched_and_repeated_each_is_stored_once(
     assert sum(map(sum, map(counts, answers))) == sum(
         len(batch["events"]) for batch in sent
     )
+
+
+def test_an_entry_says_through_where_its_ids_were_surely_looked_for(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, carried = edge.journal, []
+    look, append = journal.seen_events, journal.append
+    journal.seen_through = 5
+
+    def look_and_commit(ids: Sequence[bytes]) -> set[bytes]:
+        found = look(ids)
+        journal.seen_through += 1  # somebody else's batch
+        return found
+
+    async def note(entry: Entry) -> Receipt:
+        carried.append(entry.seen_through)
+        return await append(entry)
+
+    monkeypatch.setattr(journal, "seen_events", look_and_commit)
+    monkeypatch.setattr(journal, "append", note)
+    edge.take(make_event(), batch_id=new_id())
+    edge.take(make_event(), batch_id=new_id())
+
+    assert carried == [5, 6]

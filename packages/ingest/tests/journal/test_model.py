@@ -40,7 +40,7 @@ EVENTS = st.lists(st.integers(0, 40), max_size=6)
 BATCH = st.tuples(st.integers(0, 12), EVENTS)
 
 
-def make_entry(batch: int, events: Sequence[int]) -> Entry:
+def make_entry(batch: int, events: Sequence[int], *, seen_through: int = 0) -> Entry:
     ids = [UUID(int=each) for each in events]
     joined = b"".join(each.bytes for each in ids)
     return Entry(
@@ -55,6 +55,7 @@ def make_entry(batch: int, events: Sequence[int]) -> Entry:
             Count(1, "accepted", "", len(ids)),
             Count(1, "dropped", "bot", batch % 3),
         ),
+        seen_through=seen_through,
     )
 
 
@@ -96,6 +97,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.counted: Counter[tuple[int, str, str]] = Counter()
         self.last_number = 0
         self.frozen: Block | None = None
+        self.judged: list[tuple[int, list[int], int]] = []
         self.open()
 
     def open(self) -> None:
@@ -103,6 +105,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.reader = JournalReader(self.directories[-1])
 
     def close(self) -> None:
+        self.judged.clear()  # nobody has acknowledged them
         self.reader.close()
         self.journal.close()
 
@@ -119,6 +122,30 @@ class JournalMachine(RuleBasedStateMachine):
             return await asyncio.gather(*map(self.journal.append, entries))
 
         expected = [self.model.append(*each) for each in batches]
+        assert self.runner.run(gather()) == expected
+
+    @rule(batch=BATCH)
+    def judge(self, batch: tuple[int, list[int]]) -> None:
+        """What is known by now is taken out; the rest is appended later."""
+        number, events = batch
+        through = self.journal.seen_through
+        known = self.journal.seen_events([UUID(int=each).bytes for each in events])
+        fresh = [each for each in events if UUID(int=each).bytes not in known]
+        self.judged.append((number, fresh, through))
+
+    @precondition(lambda self: self.judged)
+    @rule()
+    def append_what_was_judged(self) -> None:
+        judged, self.judged = self.judged, []
+
+        async def gather() -> list[Receipt]:
+            entries = [
+                make_entry(batch, events, seen_through=through)
+                for batch, events, through in judged
+            ]
+            return await asyncio.gather(*map(self.journal.append, entries))
+
+        expected = [self.model.append(batch, events) for batch, events, _ in judged]
         assert self.runner.run(gather()) == expected
 
     @rule(site=st.integers(0, 2), events=st.integers(1, 5))

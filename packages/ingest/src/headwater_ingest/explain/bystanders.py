@@ -60,7 +60,7 @@ class SeenJournal:
     Attributes:
         keys: The window keys of the events that were asked for last.
         entry: What would have been appended.
-        seen_through: Nobody appends it.
+        seen_through: 0, since nothing is committed.
     """
 
     seen_through: Final = 0

@@ -65,7 +65,7 @@ class BatchJournal(Protocol):
 
     @property
     def seen_through(self) -> int:
-        """Up to which commit `seen_events` knows of all events."""
+        """The row of `seen` up to which a look that follows knows all; 0: none."""
 
     def seen_batch(self, batch_id: bytes, /) -> bool:
         """Whether a batch was taken before."""

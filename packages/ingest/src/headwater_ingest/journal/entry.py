@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True):
         counts: What becomes of its events, unless some are known by then. Of rows that
             are not remembered: how many each site has.
         seen_through: `Journal.seen_through` from before its ids were looked for and not
-            found; 0 if nobody has looked.
+            found; 0 if the commit is to look for all of them.
     """
 
     site_id: int

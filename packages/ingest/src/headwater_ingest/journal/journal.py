@@ -137,7 +137,7 @@ class Journal:
 
     @property
     def seen_through(self) -> int:
-        """Up to which commit `seen_events` knows of all events."""
+        """The latest row of `seen`, all of which a look that follows knows."""
         return self._window.through
 
     def seen_batch(self, batch_id: bytes) -> bool:

@@ -107,7 +107,7 @@ class DuplicateWindow:
 
         Args:
             ids: The ids.
-            through: The number of the row; 0 if nobody has looked.
+            through: The number of the row; 0 if that is not said.
         """
         if not through or self._latest[0][0] > through + 1:
             return self.find_events(ids)
@@ -144,7 +144,7 @@ class DuplicateWindow:
         if self.from_ms is None:
             self.from_ms = row.at_ms
         self._latest.append((row.seq, event_ids))
-        self.through = row.seq
+        self.through = row.seq  # last: whoever reads it finds all ids up to here
 
     def select_expired(
         self, oldest: Iterable[SeenRow], *, fresh: SeenRow

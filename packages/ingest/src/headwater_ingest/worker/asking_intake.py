@@ -78,7 +78,7 @@ class _BlindJournal:
 
     Attributes:
         asked: The latest batch that it was asked about, and its events.
-        seen_through: Nothing is seen here.
+        seen_through: 0: nothing is seen here, so the commit looks for all.
     """
 
     seen_through: Final = 0
@@ -116,7 +116,8 @@ class _InformedJournal:
     """A journal that has been told what is known of one batch.
 
     Attributes:
-        seen_through: What it was told was true a while ago.
+        seen_through: 0: what it was told is of another process, and not the latest, so
+            the commit looks for all once more.
     """
 
     seen_through: Final = 0

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -35,10 +36,10 @@ from headwater_ingest.sites.model import Site
 from headwater_ingest.sites.registry import SiteRegistry
 from headwater_ingest.telemetry.metrics import Metrics
 from headwater_ingest.visitors.memory_store import MemorySessionStore
-from headwater_schema.outcomes import Outcome
+from headwater_ingest.web import count_accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from headwater_ingest.enrich.client_hints import ClientHints
     from headwater_ingest.errors import JournalError
@@ -174,7 +175,9 @@ class WebEdge:
         steps = WebSteps(
             self.enrichment, sites=self.sites, gate=self.gate, salts=self.salts
         )
-        buffer = JournalBuffer(self.journal, self._count_accepted)
+        buffer = JournalBuffer(
+            self.journal, partial(count_accepted, self.gate, self.metrics)
+        )
         pipeline = WebPipeline(
             steps.ordered(),
             sessions=self.sessions,
@@ -194,11 +197,6 @@ class WebEdge:
             clock=lambda: self.now_ms,
         )
         self.app = Application(routes=[event_route(self.endpoint)])
-
-    def _count_accepted(self, counts: Sequence[Count], *, now_ms: int) -> None:
-        for each in counts:
-            self.metrics.count_events(Outcome.ACCEPTED, each.events)
-            self.gate.count_accepted(each.site_id, each.events, now_ms=now_ms)
 
     def change_site(self, **fields: Any) -> None:
         """Changes the site `example.com`."""
