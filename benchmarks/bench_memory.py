@@ -14,7 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Final
 
 from benchmarks.load.report import print_table
@@ -30,8 +30,7 @@ MOST_PER_S: Final = CONNECTIONS * 1000 // THINK_MS
 WINDOW_EVENTS: Final = 200_000
 WARM_S: Final = 30.0
 LOOK_S: Final = 1.0
-LOOKS: Final = 60
-"""In a minute."""
+MINUTE_S: Final = 60.0
 
 Figures = dict[str, list[float]]
 
@@ -47,7 +46,9 @@ def main() -> None:
         with run_service(clickhouse_url="embedded", window_events=window) as target:
             load(target, feeds, WARM_S)
             seen = watch(target, feeds, seconds)
-    print_table("resident memory", {name: describe(mb) for name, mb in seen.items()})
+    for minutes in seen.values():
+        minutes["medians, % of their mean"] = compare_minutes(minutes)
+    print_table("resident memory, MB", seen)
 
 
 def write_loads(directory: Path, seconds: float) -> tuple[Feed, Feed]:
@@ -75,34 +76,32 @@ def load(target: Target, feeds: tuple[Feed, Feed], seconds: float) -> None:
         list(pool.map(send, feeds))
 
 
-def watch(target: Target, feeds: tuple[Feed, Feed], seconds: float) -> Figures:
-    """Returns the resident memory of each process, in MB, second by second."""
-    seen: Figures = {}
+def watch(
+    target: Target, feeds: tuple[Feed, Feed], seconds: float
+) -> dict[str, Figures]:
+    """Returns the resident memory of each process in MB, minute by minute."""
+    seen: dict[str, Figures] = {}
     sending = threading.Thread(target=load, args=(target, feeds, seconds))
+    last = max(1, round(seconds / MINUTE_S))
+    started = time.monotonic()
     sending.start()
     while sending.is_alive():
-        for name, size in target.rss_mb().items():
-            seen.setdefault(name, []).append(size)
+        minute = min(int((time.monotonic() - started) // MINUTE_S) + 1, last)
+        for name, mb in target.rss_mb().items():
+            seen.setdefault(name, {}).setdefault(f"minute {minute}", []).append(mb)
         time.sleep(LOOK_S)
     sending.join()
     return seen
 
 
-def describe(mb: list[float]) -> Figures:
-    """Returns where it began and ended, and how far it was from its mean.
+def compare_minutes(minutes: Figures) -> list[float]:
+    """Returns the median of each minute, in % of the mean of all of them.
 
     What holds a block or a merge for a moment, and lets it go again, is told from what
-    grows by the medians of the minutes.
+    grows by these.
     """
-    mean = sum(mb) / len(mb)
-    minutes = [median(mb[at : at + LOOKS]) for at in range(0, len(mb), LOOKS)]
-    return {
-        "MB at first": mb[:1],
-        "at last": mb[-1:],
-        "least, % of mean": [100 * min(mb) / mean],
-        "most, % of mean": [100 * max(mb) / mean],
-        "minutes, % of mean": [100 * each / mean for each in minutes],
-    }
+    medians = [median(looks) for looks in minutes.values()]
+    return [100 * each / mean(medians) for each in medians]
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ Service, writer, an embedded ClickHouse and the load share the machine. The load
 back while more than 100,000 rows wait for ClickHouse, so what is accepted is what can
 be written. The floor is the driver of ClickHouse alone: it inserts the same rows as
 ready columns into the same tables with the same settings. *Half load* is a second run
-at half the rate, once ClickHouse has merged what the first one left; ack is the time to
-the answer.
+at half the rate, once ClickHouse has had nothing to merge for two seconds; ack is the
+time to the answer.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.load.driver import insert_ready_columns
+from benchmarks.load.quiet import wait_for_merges
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import web_requests, write_native_requests, write_requests
 from benchmarks.load.target import Target, run_floor, run_service
@@ -31,7 +32,6 @@ WARM_S: Final = 5.0
 MOST_WAITING_ROWS: Final = 100_000
 LOOK_S: Final = 0.2
 DRAIN_S: Final = 120.0
-MERGES_S: Final = 120.0
 EVENTS_PER_S: Final = 100_000
 """More than the product takes: no event may be sent twice."""
 WEB_REQUESTS: Final = 200_000
@@ -99,7 +99,7 @@ def measure(
             add(f"{name} µs", []).append(spent / full.requests / events * 1e6)
         add("lag p99 ms", []).append(quantile_ms(lag, lag_histogram(target)))
         add("drained in s", []).append(drain(target))
-        wait_for_merges(target)
+        wait_for_merges(target.merges)
         pause_ms = round(2 * connections / full.rate * 1000)
         lag = lag_histogram(target)
         half = load(seconds / 2, pause_ms)
@@ -151,15 +151,6 @@ def drain(target: Target) -> float:
             raise RuntimeError("the rows are not written")
         time.sleep(LOOK_S)
     return time.monotonic() - started
-
-
-def wait_for_merges(target: Target) -> None:
-    """Returns when ClickHouse is seen without a merge; more may follow."""
-    started = time.monotonic()
-    while target.merges():
-        if time.monotonic() - started > MERGES_S:
-            raise RuntimeError("the merges do not end")
-        time.sleep(LOOK_S)
 
 
 def check(target: Target) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import uuid_utils
 from benchmarks.load.driver import make_native_rows
+from benchmarks.load.quiet import wait_for_merges
 from benchmarks.load.report import print_table
 from benchmarks.load.target import read_cpu_s
 
@@ -35,7 +36,6 @@ from headwater_schema.ids import new_batch_id
 BLOCK_ROWS: Final = 20_000
 NATIVE_ROWS: Final = 50
 VISITORS: Final = 20_000
-QUIET_S: Final = 1.0
 
 Figures = dict[str, list[float]]
 
@@ -73,7 +73,7 @@ def measure(figures: Figures, blocks: Sequence[list[bytes]]) -> None:
             seconds = time.perf_counter() - started
             sink.close()
             with connect(server.url) as client:
-                wait_for_merges(client)
+                wait_for_merges(partial(count_merges, client))
             cpu_s = read_cpu_s(server.pid or 0) - before
         finally:
             server.stop(timeout_s=0)
@@ -100,14 +100,9 @@ def write(sink: ClickHouseSink, blocks: Sequence[list[bytes]]) -> dict[str, floa
     return spent
 
 
-def wait_for_merges(client: Client) -> None:
-    """Returns when there was nothing to merge for a while."""
-    quiet_since = time.monotonic()
-    while time.monotonic() - quiet_since < QUIET_S:
-        [(merges,)] = client.execute("SELECT count() FROM system.merges")
-        if merges:
-            quiet_since = time.monotonic()
-        time.sleep(QUIET_S / 5)
+def count_merges(client: Client) -> int:
+    [(merges,)] = client.execute("SELECT count() FROM system.merges")
+    return int(merges)
 
 
 def native_block(chance: random.Random, *, with_sessions: bool) -> list[bytes]:

@@ -1,0 +1,27 @@
+"""Waits until a ClickHouse has nothing left to merge."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+QUIET_S: Final = 2.0
+LONGEST_S: Final = 120.0
+_LOOK_S: Final = 0.2
+
+
+def wait_for_merges(count: Callable[[], int]) -> None:
+    """Returns when no merge was seen for two seconds.
+
+    Args:
+        count: Returns how many there are.
+
+    Raises:
+        RuntimeError: They do not end.
+    """
+    started = quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_S:
+        if time.monotonic() - started > LONGEST_S:
+            raise RuntimeError("the merges do not end")
+        if count():
+            quiet_since = time.monotonic()
+        time.sleep(_LOOK_S)
