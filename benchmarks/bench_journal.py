@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from uuid import UUID
 
 import msgspec
 
@@ -50,7 +49,7 @@ def make_rows() -> bytes:
         "props": [props] * EVENTS,
         "groups": [{"company": "acme"}] * EVENTS,
     }
-    ids = [UUID(bytes=os.urandom(16)) for _ in range(EVENTS)]
+    ids = [os.urandom(16) for _ in range(EVENTS)]
     return encode_rows(Rows(ids, constants, columns))
 
 

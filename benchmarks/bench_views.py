@@ -15,11 +15,11 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
-from uuid import UUID
 
 import uuid_utils
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.columns import encode_columns_at_once
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.rows import COLUMNS, Rows, merge_columns
@@ -124,7 +124,7 @@ def make_block(events_per_session: int) -> list[list[Any]]:
         "country_code": [pick.choice(["DE", "FR", "US"]) for _ in chosen],
         "browser": [pick.choice(["Chrome", "Firefox", "Safari"]) for _ in chosen],
     }
-    ids = [UUID(bytes=uuid_utils.uuid7().bytes) for _ in chosen]
+    ids = [uuid_utils.uuid7().bytes for _ in chosen]
     return merge_columns([Rows(ids, {"site_id": 7, "hostname": "a.example"}, varying)])
 
 
@@ -169,7 +169,9 @@ def ask(client: Client, question: str) -> tuple[float, float]:
 def open_database(url: ClickHouseUrl) -> Client:
     own = replace(url, database=f"bench_{next(_databases)}")
     migrate(own)
-    return connect(own)
+    client = connect(own)
+    encode_columns_at_once(client)
+    return client
 
 
 def cpu_us(client: Client) -> int:

@@ -55,7 +55,7 @@ def make_blocks(*, with_sessions: bool) -> Iterator[Insert]:
     blocks = [_make_block(chance, with_sessions=with_sessions) for _ in range(_BLOCKS)]
     while True:
         for block in blocks:
-            ids = [UUID(int=uuid_utils.uuid7().int) for _ in range(block.row_count)]
+            ids = [uuid_utils.uuid7().bytes for _ in range(block.row_count)]
             columns = list(block.columns)
             columns[block.names.index(EVENT_ID)] = ids
             yield replace(block, columns=columns, token=new_batch_id())

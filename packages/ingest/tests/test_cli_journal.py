@@ -30,7 +30,11 @@ def make_entry(number: int) -> Entry:
         batch_id=number.to_bytes(16),
         event_ids=b"".join(each.bytes for each in ids),
         rows=encode_rows(
-            Rows(ids, {"site_id": 7}, {"name": [f"event {each.int}" for each in ids]})
+            Rows(
+                [each.bytes for each in ids],
+                {"site_id": 7},
+                {"name": [f"event {each.int}" for each in ids]},
+            )
         ),
         row_count=ROWS,
         answer=b"{}",

@@ -236,7 +236,7 @@ def items_of(sets: Iterable[Rows], keep: Mapping[str, Any]) -> Iterator[Item]:
             columns = dict(rows.constants)
             columns.update({name: each[index] for name, each in rows.varying.items()})
             if all(columns.get(name) == value for name, value in keep.items()):
-                yield Item(columns.get("site_id", 0), Row(event_id.bytes, columns))
+                yield Item(columns.get("site_id", 0), Row(event_id, columns))
 
 
 def items_of_letters(letters: Iterable[DeadLetter]) -> Iterator[Item]:

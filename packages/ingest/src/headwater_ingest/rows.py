@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
@@ -42,7 +41,7 @@ _TIME: Final = "DateTime64(3, 'UTC')"
 
 COLUMNS: Final = (
     Column("site_id", "UInt64", 0),
-    Column(EVENT_ID, "UUID", UUID(int=0)),
+    Column(EVENT_ID, "UUID", bytes(16)),
     Column("name", _LOW, ""),
     Column("timestamp", _TIME, 0),
     Column("received_at", _TIME, 0),
@@ -92,13 +91,13 @@ class Rows(msgspec.Struct, array_like=True, frozen=True):
     """Some rows of the events table, as columns.
 
     Attributes:
-        event_id: The id of each row; their number is the number of rows.
+        event_id: The id of each row, 16 bytes; their number is the number of rows.
         constants: Columns that have one value in all rows.
         varying: Columns that have a value per row. A column in neither has its
             default.
     """
 
-    event_id: list[UUID]
+    event_id: list[bytes]
     constants: dict[str, Any]
     varying: dict[str, list[Any]]
 
@@ -115,7 +114,7 @@ class Row(msgspec.Struct, frozen=True):
     columns: dict[str, Any]
 
 
-encode_rows: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+encode_rows: Final = msgspec.msgpack.Encoder().encode
 """Encodes `Rows` for the journal."""
 
 

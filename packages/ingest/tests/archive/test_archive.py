@@ -48,7 +48,7 @@ def make_writer(directory: Path, clock: Clock) -> Callable[..., ArchiveWriter]:
 
 def blob(*ids: int, at_ms: int = START_MS, who: str = "a") -> bytes:
     constants = {"received_at": at_ms, "distinct_id": who, "site_id": 7}
-    return encode_rows(Rows([UUID(int=each) for each in ids], constants, {}))
+    return encode_rows(Rows([UUID(int=each).bytes for each in ids], constants, {}))
 
 
 def put(writer: ArchiveWriter, token: str, *blobs: bytes) -> None:
@@ -57,7 +57,7 @@ def put(writer: ArchiveWriter, token: str, *blobs: bytes) -> None:
 
 def found(directory: Path, from_ms: int = 0, to_ms: int = 1 << 60) -> list[int]:
     return [
-        each.int
+        int.from_bytes(each)
         for path in list_files(directory)
         for rows in read_rows(path, from_ms, to_ms)
         for each in rows.event_id
@@ -85,7 +85,7 @@ def test_rows_are_found_by_the_time_at_which_they_were_received(
     directory: Path, make_writer: Callable[..., ArchiveWriter]
 ) -> None:
     times = [START_MS + each for each in (0, 10, 20, 30)]
-    ids = [UUID(int=each) for each in range(4)]
+    ids = [UUID(int=each).bytes for each in range(4)]
     writer = make_writer()
     put(writer, "a", encode_rows(Rows(ids, {}, {"received_at": times})))
     put(writer, "b", blob(4, at_ms=START_MS + 20), blob(5, at_ms=START_MS + 40))

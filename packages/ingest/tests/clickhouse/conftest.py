@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
+from headwater_ingest.clickhouse.columns import encode_columns_at_once
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.rows import COLUMNS, EVENT_ID, Rows, merge_columns
@@ -57,12 +58,13 @@ def store(client: Client) -> Callable[..., None]:
     ) -> None:
         rows = [
             Rows(
-                [event[EVENT_ID]],
+                [event[EVENT_ID].bytes],
                 {name: value for name, value in event.items() if name != EVENT_ID},
                 {},
             )
             for event in events
         ]
+        encode_columns_at_once(client)
         client.execute(
             INSERT,
             merge_columns(rows),

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from headwater_ingest.clickhouse.client import Client
+from headwater_ingest.clickhouse.columns import encode_columns_at_once
 from headwater_ingest.rows import COLUMNS, Rows, merge_columns
 
 pytestmark = pytest.mark.clickhouse
@@ -18,7 +19,16 @@ NOON_MS = 1_760_000_000_123
 
 
 def insert(client: Client, token: str, *ids: UUID, **constants: Any) -> None:
-    rows = Rows(list(ids), {"timestamp": NOON_MS, "name": "order", **constants}, {})
+    rows = Rows(
+        [each.bytes for each in ids],
+        {"timestamp": NOON_MS, "name": "order", **constants},
+        {},
+    )
+    insert_rows(client, token, rows)
+
+
+def insert_rows(client: Client, token: str, rows: Rows) -> None:
+    encode_columns_at_once(client)
     client.execute(
         INSERT,
         merge_columns([rows]),
@@ -88,14 +98,9 @@ def test_an_insert_that_is_repeated_under_its_token_counts_once(client: Client) 
 
 def test_a_block_over_many_months_counts_once_when_repeated(client: Client) -> None:
     months = [NOON_MS + number * 31 * 86_400_000 for number in range(12)]
-    rows = Rows([uuid4() for _ in months], {}, {"timestamp": months})
+    rows = Rows([uuid4().bytes for _ in months], {}, {"timestamp": months})
     for _ in range(2):
-        client.execute(
-            INSERT,
-            merge_columns([rows]),
-            columnar=True,
-            settings={"insert_deduplication_token": "months"},
-        )
+        insert_rows(client, "months", rows)
 
     assert count(client) == 12
 

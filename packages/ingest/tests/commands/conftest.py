@@ -82,7 +82,7 @@ class Node:
             event_ids=b"".join(each.bytes for each in ids),
             rows=encode_rows(
                 Rows(
-                    ids,
+                    [each.bytes for each in ids],
                     {**constants, "session_id": 3, **columns},
                     {"timestamp": times},
                 )

@@ -28,7 +28,7 @@ Node = Any  # of this folder's conftest, which cannot be imported
 
 def archived(directory: Path) -> list[UUID]:
     return [
-        event_id
+        UUID(bytes=event_id)
         for path in list_files(directory / "archive")
         for rows in read_rows(path, 0, 1 << 60)
         for event_id in rows.event_id

@@ -152,7 +152,7 @@ async def test_an_entry_says_what_it_holds() -> None:
     edge.journal.disk.set()
     await asyncio.gather(edge.send(7), edge.send(7))
     (entry,) = edge.journal.entries
-    ids = [each.bytes for each in decode_rows(entry.rows).event_id]
+    ids = decode_rows(entry.rows).event_id
     assert list(split_ids(entry.event_ids)) == ids
     assert entry.counts == (Count(7, "accepted", "", 2),)
     assert not entry.batch_id

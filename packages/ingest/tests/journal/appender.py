@@ -33,7 +33,9 @@ def make_entry(batch: int) -> Entry:
         site_id=1,
         batch_id=UUID(int=batch).bytes,
         event_ids=joined,
-        rows=encode_rows(Rows(ids, constants, {})) if ids else b"",
+        rows=encode_rows(Rows([each.bytes for each in ids], constants, {}))
+        if ids
+        else b"",
         row_count=len(ids),
         answer=msgspec.json.encode(BatchResult(accepted=len(ids))),
         ids_digest=hashlib.sha256(joined).digest(),

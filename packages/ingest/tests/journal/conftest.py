@@ -25,7 +25,7 @@ def _make_entry(
         event_ids = [uuid4() for _ in range(event_ids)]
     ids = b"".join(each.bytes for each in event_ids)
     rows = Rows(
-        list(event_ids),
+        [each.bytes for each in event_ids],
         {"site_id": 7, "properties": "x" * padding},
         {"name": [f"event {each.hex[:4]}" for each in event_ids]},
     )
@@ -81,7 +81,7 @@ def drain(tmp_path: Path) -> Callable[[], list[UUID]]:
         with closing(JournalReader(tmp_path)) as reader:
             while block := reader.next_block(1000, 0):
                 for blob in reader.read(block):
-                    ids += decode_rows(blob).event_id
+                    ids += [UUID(bytes=each) for each in decode_rows(blob).event_id]
                 reader.checkpoint(block)
         return ids
 

@@ -228,7 +228,9 @@ class DiskConnection:
 def make_entry(batch: int, events: Sequence[int]) -> Entry:
     ids = [UUID(int=each) for each in events]
     joined = b"".join(each.bytes for each in ids)
-    rows = Rows(ids, {"properties": "x" * (batch % 4) * _PADDING}, {})
+    rows = Rows(
+        [each.bytes for each in ids], {"properties": "x" * (batch % 4) * _PADDING}, {}
+    )
     return Entry(
         site_id=1,
         batch_id=UUID(int=batch).bytes,
@@ -317,7 +319,11 @@ class CrashMachine(RuleBasedStateMachine):
         self.written = len(self.events) - self.journal.status().rows_pending
 
     def note_sent(self, reader: JournalReader, token: str, blobs: list[bytes]) -> None:
-        sent = [each.int for blob in blobs for each in decode_rows(blob).event_id]
+        sent = [
+            int.from_bytes(each)
+            for blob in blobs
+            for each in decode_rows(blob).event_id
+        ]
         assert sent == self.events[self.written :][: len(sent)]
         assert self.tokens.setdefault(token, sent) == sent
 

@@ -47,7 +47,9 @@ def make_entry(batch: int, events: Sequence[int], *, seen_through: int = 0) -> E
         site_id=1,
         batch_id=UUID(int=batch).bytes,
         event_ids=joined,
-        rows=encode_rows(Rows(ids, {}, {"scroll_depth": list(events)})),
+        rows=encode_rows(
+            Rows([each.bytes for each in ids], {}, {"scroll_depth": list(events)})
+        ),
         row_count=len(ids),
         answer=msgspec.json.encode(BatchResult(accepted=len(ids))),
         ids_digest=hashlib.sha256(joined).digest(),
@@ -174,7 +176,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert self.counted == +self.model.counts
             return
         sent = [
-            each.int
+            int.from_bytes(each)
             for blob in self.reader.read(block)
             for each in decode_rows(blob).event_id
         ]

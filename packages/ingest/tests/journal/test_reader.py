@@ -22,7 +22,11 @@ Append = Callable[..., list[Receipt]]
 
 
 def read_ids(reader: JournalReader, block: Block) -> list[UUID]:
-    return [each for blob in reader.read(block) for each in decode_rows(blob).event_id]
+    return [
+        UUID(bytes=each)
+        for blob in reader.read(block)
+        for each in decode_rows(blob).event_id
+    ]
 
 
 def fill(journal: Journal, append: Append, entries: list[Entry]) -> None:

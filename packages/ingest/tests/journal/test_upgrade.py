@@ -45,7 +45,7 @@ def test_rows_of_format_1_are_sent_under_the_tokens_they_had(format_1: Path) -> 
     with closing(JournalReader(format_1)) as reader:
         while block := reader.next_block(1000, 0):
             sets = [decode_rows(blob) for blob in reader.read(block)]
-            ids = [each.int for rows in sets for each in rows.event_id]
+            ids = [int.from_bytes(each) for rows in sets for each in rows.event_id]
             blocks.append((block.token, ids, reader.read_counts(block)))
             reader.checkpoint(block)
 

@@ -55,7 +55,11 @@ def make_entry(batch: int, events: Sequence[int]) -> Entry:
         site_id=1,
         batch_id=UUID(int=batch).bytes,
         event_ids=joined,
-        rows=encode_rows(Rows(ids, {}, {"scroll_depth": list(events)})) if ids else b"",
+        rows=encode_rows(
+            Rows([each.bytes for each in ids], {}, {"scroll_depth": list(events)})
+        )
+        if ids
+        else b"",
         row_count=len(ids),
         answer=msgspec.json.encode(BatchResult(accepted=len(ids))),
         ids_digest=hashlib.sha256(joined).digest(),
@@ -76,7 +80,7 @@ def stored_ids(directory: Path) -> list[UUID]:
     with closing(JournalReader(directory)) as reader:
         while block := reader.next_block(1000, 0):
             for blob in reader.read(block):
-                ids += decode_rows(blob).event_id
+                ids += [UUID(bytes=each) for each in decode_rows(blob).event_id]
             reader.checkpoint(block)
     return ids
 

@@ -96,7 +96,7 @@ def _make_entry(
     joined = b"".join(each.bytes for each in ids)
     at = list(times) or [NOW_MS + index for index in range(len(ids))]
     rows = Rows(
-        ids,
+        [each.bytes for each in ids],
         {"site_id": 7, "received_at": NOW_MS, "name": "pageview", **constants},
         {"timestamp": at, "distinct_id": [f"user {each.hex[:6]}" for each in ids]},
     )

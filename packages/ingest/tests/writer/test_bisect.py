@@ -52,7 +52,8 @@ class PickyTable:
         if self.calls_left == self.calls:
             raise KeyboardInterrupt  # a kill: no handler of ours sees it
         self.calls += 1
-        ids = list(insert.columns[insert.names.index(EVENT_ID)])
+        raw = insert.columns[insert.names.index(EVENT_ID)]
+        ids = [UUID(bytes=each) for each in raw]
         if self.bad.intersection(ids):
             raise ServerException("Constraint `c` is violated", 469)
         if insert.token not in self.tokens:
@@ -77,7 +78,8 @@ class MemoryVerdicts:
 
 def make_block(ids: list[UUID], years: int = 1) -> list[Insert]:
     times = [1_600_000_000_000 + index % years * YEAR_MS for index in range(len(ids))]
-    return make_inserts([Rows(ids, {"site_id": 7}, {"timestamp": times})], "block")
+    rows = Rows([each.bytes for each in ids], {"site_id": 7}, {"timestamp": times})
+    return make_inserts([rows], "block")
 
 
 def number(ids: int) -> list[UUID]:
@@ -127,7 +129,7 @@ def test_the_bad_row_of_many_is_found_in_few_steps() -> None:
 
 def test_a_row_keeps_all_its_columns_in_the_letter() -> None:
     constants = {"site_id": 7, "revenue_source_amount": "1.250", "props": {"a": "b"}}
-    rows = Rows([UUID(int=5)], constants, {"timestamp": [1_790_000_000_000]})
+    rows = Rows([UUID(int=5).bytes], constants, {"timestamp": [1_790_000_000_000]})
     (insert,) = make_inserts([rows], "block")
 
     (dead,) = Bisection(PickyTable({UUID(int=5)}), MemoryVerdicts(), Limits()).send(
@@ -171,7 +173,9 @@ def test_a_run_goes_on_from_block_to_block() -> None:
     table = PickyTable(set(number(10)))
     bisection = Bisection(table, MemoryVerdicts(), Limits(run=3))
     for each in range(3):
-        (insert,) = make_inserts([Rows([UUID(int=each + 1)], {}, {})], f"block {each}")
+        (insert,) = make_inserts(
+            [Rows([UUID(int=each + 1).bytes], {}, {})], f"block {each}"
+        )
         bisection.send([insert])
         bisection.end_block()
 

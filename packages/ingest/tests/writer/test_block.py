@@ -15,7 +15,7 @@ def make_sets(times: list[int]) -> list[Rows]:
     """Returns sets of three rows."""
     return [
         Rows(
-            [UUID(int=start + index) for index in range(len(part))],
+            [UUID(int=start + index).bytes for index in range(len(part))],
             {"site_id": 7},
             {"timestamp": part},
         )
@@ -78,7 +78,8 @@ def test_every_row_goes_out_once_in_the_same_way_each_time(times: list[int]) -> 
             values_of(each, "event_id"), values_of(each, "timestamp"), strict=True
         )
     }
-    assert sent == {UUID(int=index): time_ms for index, time_ms in enumerate(times)}
+    ids = [UUID(int=index).bytes for index in range(len(times))]
+    assert sent == dict(zip(ids, times, strict=True))
     assert sum(each.row_count for each in inserts) == len(times)
     for each in inserts:
         assert len({year_of(time) for time in values_of(each, "timestamp")}) == 1
@@ -86,8 +87,8 @@ def test_every_row_goes_out_once_in_the_same_way_each_time(times: list[int]) -> 
 
 def test_columns_that_no_row_says_anything_about_are_left_out() -> None:
     sets = [
-        Rows([UUID(int=1)], {"name": "a", "sdk": "python"}, {}),
-        Rows([UUID(int=2)], {"name": "b"}, {"pathname": ["/"]}),
+        Rows([UUID(int=1).bytes], {"name": "a", "sdk": "python"}, {}),
+        Rows([UUID(int=2).bytes], {"name": "b"}, {"pathname": ["/"]}),
     ]
 
     (insert,) = make_inserts(sets, TOKEN)

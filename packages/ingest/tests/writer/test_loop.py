@@ -38,9 +38,8 @@ class MemorySink:
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
-        self.stored.setdefault(
-            insert.token, list(insert.columns[insert.names.index(EVENT_ID)])
-        )
+        raw = insert.columns[insert.names.index(EVENT_ID)]
+        self.stored.setdefault(insert.token, [UUID(bytes=each) for each in raw])
 
     @property
     def ids(self) -> list[UUID]:

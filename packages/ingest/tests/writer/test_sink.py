@@ -74,7 +74,7 @@ def sink(url: ClickHouseUrl) -> Iterator[ClickHouseSink]:
 
 
 def make_insert(rows: int, token: str, **values: Any) -> Insert:
-    ids = [uuid4() for _ in range(rows)]
+    ids = [uuid4().bytes for _ in range(rows)]
     constants = {"site_id": 7, "timestamp": 1_790_000_000_000} | values
     (insert,) = make_inserts([Rows(ids, constants, {})], token)
     return insert
@@ -90,7 +90,7 @@ def test_every_column_arrives_as_it_was_sent(
     sink: ClickHouseSink, client: Client
 ) -> None:
     event_id = uuid4()
-    rows = decode_rows(encode_rows(Rows([event_id], EVERY_COLUMN, {})))
+    rows = decode_rows(encode_rows(Rows([event_id.bytes], EVERY_COLUMN, {})))
 
     (insert,) = make_inserts([rows], "token")
     assert list(insert.names) == NAMES
@@ -108,7 +108,7 @@ def test_every_column_arrives_as_it_was_sent(
 
 
 def test_what_is_not_said_is_the_default(sink: ClickHouseSink, client: Client) -> None:
-    (insert,) = make_inserts([Rows([UUID(int=5)], {}, {})], "token")
+    (insert,) = make_inserts([Rows([UUID(int=5).bytes], {}, {})], "token")
     sink.insert(insert)
 
     (found,) = client.execute(f"SELECT {', '.join(NAMES)} FROM events")
@@ -146,7 +146,7 @@ def test_equal_rows_under_another_token_are_stored(
 
 def test_years_of_history_fit(sink: ClickHouseSink, client: Client) -> None:
     times = [946_684_800_000 + month * MONTH_MS for month in range(120)]
-    ids = [uuid4() for _ in times]
+    ids = [uuid4().bytes for _ in times]
     history = Rows(ids, {"site_id": 7}, {"timestamp": times})
 
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_more_partitions_than_allowed_are_rejected(
     sink: ClickHouseSink, client: Client
 ) -> None:
     times = [946_684_800_000 + month * MONTH_MS for month in range(120)]
-    ids = [uuid4() for _ in times]
+    ids = [uuid4().bytes for _ in times]
     uncut = Insert("token", ("event_id", "timestamp"), [ids, times])
 
     with pytest.raises(Exception, match="Too many partitions") as caught:

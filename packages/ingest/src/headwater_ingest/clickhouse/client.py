@@ -70,6 +70,8 @@ _LOGIN_ERRORS = frozenset({192, 193, 194, 195, 516})  # user or password is wron
 class Client(Protocol):
     """What we use of ``clickhouse_driver.Client``, which carries no types."""
 
+    connection: Any
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

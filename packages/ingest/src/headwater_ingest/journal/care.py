@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -71,4 +72,4 @@ def _decode_chunk(body: bytes) -> Iterator[dict[str, Any]]:
         rows = decode_rows(blob)
         for index, event_id in enumerate(rows.event_id):
             varying = {name: values[index] for name, values in rows.varying.items()}
-            yield {"event_id": event_id, **rows.constants, **varying}
+            yield {"event_id": UUID(bytes=event_id), **rows.constants, **varying}

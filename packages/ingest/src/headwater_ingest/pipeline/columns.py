@@ -58,7 +58,7 @@ def make_rows(
     if sdk:
         constants |= {"sdk": sdk.name, "sdk_version": sdk.version[:MAX_NAME_CHARS]}
     same, varying = divide_columns(_make_columns(kept) if kept.events else {})
-    return Rows(kept.ids, constants | same, varying)
+    return Rows([each.bytes for each in kept.ids], constants | same, varying)
 
 
 def _make_columns(kept: KeptEvents) -> dict[str, list[Any]]:

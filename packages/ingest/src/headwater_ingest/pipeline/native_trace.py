@@ -7,6 +7,7 @@ of it. Only the steps that look at its end user are watched one by one.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from headwater_ingest.pipeline.end_user import EndUserSteps, Facts
 from headwater_ingest.pipeline.enrichment import Enrichment
@@ -175,4 +176,5 @@ def _trace_duplicate(name: str) -> EventTrace:
 
 def _row_at(rows: Rows, place: int) -> dict[str, Any]:
     varying = {name: column[place] for name, column in rows.varying.items()}
-    return show_row({EVENT_ID: rows.event_id[place], **rows.constants, **varying})
+    event_id = UUID(bytes=rows.event_id[place])
+    return show_row({EVENT_ID: event_id, **rows.constants, **varying})

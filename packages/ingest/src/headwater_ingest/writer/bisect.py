@@ -145,10 +145,10 @@ def _make_dead_letter(insert: Insert, error: str, at_ms: int) -> DeadLetter:
         name: column[0]
         for name, column in zip(insert.names, insert.columns, strict=True)
     }
-    event_id: UUID = values.pop(EVENT_ID)
+    event_id: bytes = values.pop(EVENT_ID)
     return DeadLetter(
         site_id=values.get("site_id", 0),
-        event_id=event_id,
+        event_id=UUID(bytes=event_id),
         name=str(values.get("name", "")),
         distinct_id=str(values.get("distinct_id", "")),
         error=error,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from headwater_ingest.clickhouse.client import Client
+from headwater_ingest.clickhouse.columns import encode_columns_at_once
 from headwater_ingest.writer.block import Insert
 
 
@@ -34,7 +35,7 @@ class ClickHouseSink:
             Exception: Whatever went wrong, for `classify`. The rows may be there
                 already, all of them or some; the same INSERT again makes it all.
         """
-        client = self._client or self._connect()
+        client = self._client or self._open()
         self._client = None
         started = time.perf_counter()
         try:
@@ -50,6 +51,11 @@ class ClickHouseSink:
         finally:
             self._note_seconds(time.perf_counter() - started)
         self._client = client
+
+    def _open(self) -> Client:
+        client = self._connect()
+        encode_columns_at_once(client)
+        return client
 
     def close(self) -> None:
         """Close the connection; an embedded server waits seconds for open ones."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -255,9 +256,10 @@ class WebEdge:
         """Returns what the journal holds, row by row with every column."""
         names = [column.name for column in COLUMNS]
         columns = merge_columns([decode_rows(blob) for blob in self.journal.blobs])
-        return [
+        rows = [
             dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)
         ]
+        return [{**row, "event_id": UUID(bytes=row["event_id"])} for row in rows]
 
     def counted(self, name: str, **labels: str) -> float:
         """Returns the value of a metric, summed over the labels that are not given."""
