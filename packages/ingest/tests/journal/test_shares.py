@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headwater_ingest.journal.shares import STRETCH_BYTES, Shares
@@ -31,6 +31,7 @@ def test_what_is_written_is_held_no_more() -> None:
 
 
 @given(chunks=CHUNKS, cut=st.integers(0, 30))
+@example(chunks=[{1: STRETCH_BYTES // 2}, {1: STRETCH_BYTES // 2 + 1}, {1: 1}], cut=2)
 def test_no_more_than_a_stretch_is_held_that_is_written(
     chunks: list[dict[int, int]], cut: int
 ) -> None:

@@ -46,7 +46,8 @@ class Shares:
         """
         if not sites:
             return
-        stretch = self._open_stretch(end)
+        begin = end - sum(size for _, size in sites.values())
+        stretch = self._open_stretch(begin, end)
         for site_id, (_, size) in sites.items():
             self._held[site_id] = self._held.get(site_id, 0) + size
             stretch.sites[site_id] = stretch.sites.get(site_id, 0) + size
@@ -79,11 +80,11 @@ class Shares:
         takers = len(self._held) + (site_id not in self._held)
         return room // (takers + (known_sites > takers))
 
-    def _open_stretch(self, end: int) -> _Stretch:
-        """Return the stretch of a chunk that ends there."""
+    def _open_stretch(self, begin: int, end: int) -> _Stretch:
+        """Return the stretch of a chunk that lies there."""
         last = self._stretches[-1] if self._stretches else None
         if last is None or end - last.start > STRETCH_BYTES:
-            last = _Stretch(last.end if last else end, end, {})
+            last = _Stretch(begin, end, {})
             self._stretches.append(last)
         last.end = end
         return last
