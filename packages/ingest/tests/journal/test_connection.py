@@ -1,9 +1,15 @@
-"""The file of a journal is for its owner alone."""
+"""The file of a journal is for its owner alone, and two processes share it."""
 
 import os
+import sqlite3
 import stat
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from headwater_ingest.journal.connection import connect_sqlite
 
@@ -27,3 +33,54 @@ def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     path.chmod(0o640)
     connect_sqlite(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+class Waits:
+    """What is slept, each a second by a clock of its own; one wait is the last."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        self.seconds: list[float] = []
+        self.last: Callable[[], object] = lambda: None
+        patch.setattr(time, "sleep", self.sleep)
+        patch.setattr(time, "monotonic", lambda: self.now_s)
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.now_s += 1
+        if len(self.seconds) == ENOUGH:
+            self.last()
+
+
+ENOUGH: Final = 20
+
+
+def test_a_statement_waits_in_small_steps_for_the_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
+        one.execute("PRAGMA journal_mode = WAL")
+        one.execute("CREATE TABLE t (a)")
+        other.execute("BEGIN IMMEDIATE")
+        waits = Waits(monkeypatch)
+        waits.last = lambda: other.execute("COMMIT")
+
+        one.execute("INSERT INTO t VALUES (1)")
+
+        assert one.execute("SELECT * FROM t").fetchall() == [(1,)]
+    assert len(waits.seconds) == ENOUGH
+    assert max(waits.seconds) < 0.001
+
+
+def test_a_statement_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits = Waits(monkeypatch)
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            one.execute("BEGIN IMMEDIATE")
+    assert waits.now_s == 30

@@ -135,13 +135,13 @@ def read_fates(connection: Connection) -> Tally:
     return Counter({(int(site), fate, ""): events for site, fate, events in found})
 
 
-def settle_chunks(
+def tally_chunks(
     connection: Connection, rows: tuple[int, int], dead: Mapping[int, int]
-) -> None:
-    """Enter what chunks hold, in the transaction that deletes them.
+) -> Tally:
+    """Return what to enter in the transaction that deletes chunks.
 
     Args:
-        connection: In a transaction.
+        connection: To the journal.
         rows: The first and the last row.
         dead: Rows of these chunks that were refused, by site.
     """
@@ -158,7 +158,7 @@ def settle_chunks(
         lost = dead.get(site_id, 0)
         events[site_id, Fate.WRITTEN.value, ""] = number - lost
         events[site_id, Fate.DEAD_LETTERED.value, ""] = lost
-    enter(connection, events)
+    return events
 
 
 def move(

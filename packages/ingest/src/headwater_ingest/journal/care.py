@@ -15,6 +15,8 @@ from headwater_ingest.journal.lock import SERVICE_LOCK, WRITER_LOCK, FileLock
 from headwater_ingest.journal.peek import open_for_reading
 from headwater_ingest.rows import decode_rows
 
+_READERS_MS: Final = 30_000
+
 _decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
@@ -58,6 +60,8 @@ def compact(directory: Path) -> tuple[int, int]:
         closing(open_for_writer(directory)) as connection,
     ):
         try:
+            # Somebody may look from outside, and a checkpoint waits in no other way.
+            connection.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             before = path.stat().st_size
             connection.execute("VACUUM")

@@ -6,12 +6,16 @@ synced and tears pages.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 _BUSY_S: Final = 30.0
+"""How long a statement may wait for the other process."""
+
+_LOOK_S: Final = 0.0003
 
 
 class Cursor(Protocol):
@@ -60,5 +64,32 @@ def connect_sqlite(path: Path) -> Connection:
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
     # The connection moves to the commit thread once, after it is opened.
     return sqlite3.connect(
-        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        path,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_PatientConnection,
     )
+
+
+class _PatientConnection(sqlite3.Connection):
+    """Waits for the other process in steps that suit it.
+
+    Service and writer hold the lock for a millisecond or two. SQLite itself looks again
+    after 1, 2, 5, 10 and more milliseconds, and all requests would wait along with it.
+    """
+
+    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Runs a statement, as soon as nobody else is in the way of it."""
+        until = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return super().execute(statement, parameters)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() >= until:
+                    raise
+            time.sleep(_LOOK_S)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

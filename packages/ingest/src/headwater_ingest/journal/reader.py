@@ -17,7 +17,7 @@ import msgspec
 
 from headwater_ingest.clock import Clock, start_clock
 from headwater_ingest.errors import JournalDamagedError
-from headwater_ingest.journal.accounts import settle_chunks
+from headwater_ingest.journal.accounts import enter, tally_chunks
 from headwater_ingest.journal.connection import Connect, connect_sqlite
 from headwater_ingest.journal.counts import Tally, decode_counts, tally
 from headwater_ingest.journal.database import (
@@ -204,6 +204,8 @@ class JournalReader:
         """
         rows = (block.first_row, block.last_row)
         try:
+            # Nobody else deletes chunks, and no commit waits for what is read before.
+            events = tally_chunks(self._connection, rows, tally_sites(dead))
             with transaction(self._connection):
                 self._connection.execute(
                     "UPDATE meta SET (next_row, next_byte) = "
@@ -212,7 +214,7 @@ class JournalReader:
                     "ORDER BY first_row DESC LIMIT 1) WHERE next_row <= :last",
                     {"last": block.last_row},
                 )
-                settle_chunks(self._connection, rows, tally_sites(dead))
+                enter(self._connection, events)
                 self._connection.execute(
                     "DELETE FROM chunks WHERE first_row BETWEEN ? AND ?", rows
                 )
