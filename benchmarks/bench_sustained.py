@@ -14,8 +14,9 @@ import argparse
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -74,35 +75,18 @@ def measure(
 ) -> float:
     """Adds the figures of one run, and returns events per second."""
     add, feed = figures.setdefault, Feed(file)
-    with run_service(clickhouse_url="embedded") as target, governed(target) as governor:
-
-        def load(for_s: float, think_ms: int = 0) -> Load:
-            return run_wrk(
-                target.port,
-                feed,
-                connections=connections,
-                seconds=for_s,
-                think_ms=think_ms,
-                governor=governor,
+    with run_service(clickhouse_url="embedded") as target:
+        send = partial(run_wrk, target.port, feed, connections=connections)
+        with governed(target) as governor:
+            send(seconds=WARM_S, governor=governor)
+            rate = measure_full_load(
+                add, target, partial(send, seconds=seconds, governor=governor), events
             )
-
-        load(WARM_S)
-        before, written_before = target.cpu_s(), rows_written(target)
-        lag = lag_histogram(target)
-        full = load(seconds)
-        after, written = target.cpu_s(), rows_written(target) - written_before
-        rate = full.rate * events
-        add("accepted/s", []).append(rate)
-        add("written/s", []).append(written / full.microseconds * 1e6)
-        for name in PROCESSES:
-            spent = after[name] - before[name]
-            add(f"{name} µs", []).append(spent / full.requests / events * 1e6)
-        add("lag p99 ms", []).append(quantile_ms(lag, lag_histogram(target)))
         add("drained in s", []).append(drain(target))
         wait_for_merges(target.merges)
-        pause_ms = round(2 * connections / full.rate * 1000)
+        pause_ms = round(2 * connections * events / rate * 1000)
         lag = lag_histogram(target)
-        half = load(seconds / 2, pause_ms)
+        half = send(seconds=seconds / 2, think_ms=pause_ms)
         add("half load: ack p50 ms", []).append(half.p50_us / 1000)
         add("ack p99 ms", []).append(half.p99_us / 1000)
         add("lag p99 ms at half", []).append(quantile_ms(lag, lag_histogram(target)))
@@ -110,6 +94,27 @@ def measure(
         check(target)
         for name, size in target.rss_mb().items():
             add(f"{name} MB", []).append(size)
+    return rate
+
+
+def measure_full_load(
+    add: Callable[[str, list[float]], list[float]],
+    target: Target,
+    send: Callable[[], Load],
+    events: int,
+) -> float:
+    """Adds the figures of a load without pauses, and returns events per second."""
+    before, written_before = target.cpu_s(), rows_written(target)
+    lag = lag_histogram(target)
+    full = send()
+    after, written = target.cpu_s(), rows_written(target) - written_before
+    rate = full.rate * events
+    add("accepted/s", []).append(rate)
+    add("written/s", []).append(written / full.microseconds * 1e6)
+    for name in PROCESSES:
+        spent = after[name] - before[name]
+        add(f"{name} µs", []).append(spent / full.requests / events * 1e6)
+    add("lag p99 ms", []).append(quantile_ms(lag, lag_histogram(target)))
     return rate
 
 
@@ -129,7 +134,7 @@ def governed(target: Target) -> Iterator[Path]:
 
         def watch() -> None:
             while not is_over.wait(LOOK_S):
-                if rows_waiting(target) > MOST_WAITING_ROWS:
+                if target.rows_waiting() > MOST_WAITING_ROWS:
                     governor.touch()
                 else:
                     governor.unlink(missing_ok=True)
@@ -146,7 +151,7 @@ def governed(target: Target) -> Iterator[Path]:
 def drain(target: Target) -> float:
     """Returns after how many seconds nothing waits any more."""
     started = time.monotonic()
-    while rows_waiting(target):
+    while target.metrics()["headwater_journal_pending_rows", ""]:
         if time.monotonic() - started > DRAIN_S:
             raise RuntimeError("the rows are not written")
         time.sleep(LOOK_S)
@@ -161,10 +166,6 @@ def check(target: Target) -> None:
         raise RuntimeError("events were sent twice: make more requests")
     if (written := rows_written(target)) != accepted:
         raise RuntimeError(f"{accepted} accepted, {written} written")
-
-
-def rows_waiting(target: Target) -> float:
-    return target.metrics()["headwater_journal_pending_rows", ""]
 
 
 def rows_written(target: Target) -> float:

@@ -21,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from headwater_ingest.clickhouse.client import connect
 from headwater_ingest.clickhouse.embedded import find_running
+from headwater_ingest.journal.database import FILE_NAME
+from headwater_ingest.journal.peek import open_for_reading
 from headwater_ingest.settings import Settings
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -33,6 +35,13 @@ _KINDS: Final = {
     b"headwater_ingest.writer": "writer",
     b"headwater_ingest.worker": "http",
 }
+
+
+_WAITING: Final = """
+    SELECT max(first_row + row_count) - min(first_row) FROM chunks WHERE first_row IN (
+        (SELECT min(first_row) FROM chunks), (SELECT max(first_row) FROM chunks)
+    )
+"""
 
 
 class Target:
@@ -84,6 +93,18 @@ class Target:
         with urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
             found: dict[str, Any] = msgspec.json.decode(answer.read())
             return found
+
+    def rows_waiting(self) -> int:
+        """Returns how many rows are in the journal, which the service does not notice.
+
+        Raises:
+            RuntimeError: There is no journal.
+        """
+        if self._directory is None:
+            raise RuntimeError("a floor has no journal")
+        with open_for_reading(self._directory / FILE_NAME) as connection:
+            [(rows,)] = connection.execute(_WAITING)
+        return int(rows or 0)
 
     def merges(self) -> int:
         """Returns how many merges the embedded ClickHouse is at.
