@@ -1,6 +1,8 @@
 """The loop with a sink in memory: what is sent, what is sent again, when it waits."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -94,6 +96,37 @@ def test_all_rows_arrive_once_and_in_order(
     assert progress.status.rows_written == 70
     assert progress.status.blocks_written == 5
     eventually(lambda: journal.status().rows_pending == 0)
+
+
+class LitteringSink(MemorySink):
+    """Leaves something in a cycle for each INSERT, as the driver does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.litter: list[weakref.ref[set[object]]] = []
+
+    def insert(self, insert: Insert) -> None:
+        super().insert(insert)
+        litter = Litter()
+        litter.add(litter)
+        self.litter.append(weakref.ref(litter))
+
+
+class Litter(set[object]):
+    """A set that can hold itself."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # as any other object
+
+
+def test_no_block_leaves_garbage(fill: Fill, write: Write) -> None:
+    sink = LitteringSink()
+    fill(10, rows=7)
+    gc.disable()
+    try:
+        write(sink, block_rows=20)
+    finally:
+        gc.enable()
+    assert [each() for each in sink.litter] == [None] * 5
 
 
 def test_tokens_name_the_rows(journal: Journal, fill: Fill, write: Write) -> None:

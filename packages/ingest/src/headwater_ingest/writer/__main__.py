@@ -41,8 +41,8 @@ ORPHAN_S: Final = 10.0
 """How long a block may still take when the service is gone."""
 
 _OPEN_AGAIN_S: Final = 0.5
-# The collector has nothing to find here but the cycles of exceptions, and each look at
-# a block in the making costs more than that.
+# The loop has garbage collected after each block. To look at one in the making costs
+# more than all that could be found.
 _GC_THRESHOLD: Final = 200_000
 
 
