@@ -24,7 +24,7 @@ FULL = {
     "accept": ["--runs=5", "--seconds=8"],
     "backlog": ["--rows=2000000"],
     "journal": ["--runs=3", "--seconds=3"],
-    "memory": ["--minutes=10"],
+    "memory": ["--minutes=10", "--warm-up=4"],
     "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
     "sessions": ["--runs=9"],
     "sustained": ["--runs=3", "--seconds=60"],
