@@ -7,7 +7,8 @@ ClickHouse, and the resident memory of every process is read some four times a s
 at random: blocks come once a second, and looks in step with them would see one part of
 their way only. The duplicate window is set to hold 200,000 ids, so that it is full
 before the measurement begins; with its default it grows by 26 to 41 bytes an id up to
-20 million. ClickHouse takes three to four minutes until its merges are of all sizes.
+20 million. ClickHouse takes three to four minutes until its merges are of all sizes:
+the short form is no more than a trial.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main() -> None:
             seen = watch(target, feeds, seconds)
     for minutes in seen.values():
         minutes["medians, % of their mean"] = compare_minutes(minutes)
-    print_table("resident memory, MB", seen)
+    print_table("resident MB", seen)
 
 
 def write_loads(directory: Path, seconds: float) -> tuple[Feed, Feed]:

@@ -4,10 +4,10 @@
 
 Service, writer, an embedded ClickHouse and the load share the machine. The load holds
 back while more than 100,000 rows wait for ClickHouse, so what is accepted is what can
-be written. The floor is the driver of ClickHouse alone: it inserts the same rows as
-ready columns into the same tables with the same settings. *Half load* is a second run
-at half the rate, once ClickHouse has had nothing to merge for two seconds; ack is the
-time to the answer.
+be written. The floor is the sink of the writer alone, clickhouse-driver with our
+encoders: it inserts the same rows as ready columns into the same tables. *Half load* is
+a second run at half the rate, once ClickHouse has had nothing to merge for two seconds;
+ack is the time to the answer.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -139,13 +140,13 @@ def governed(target: Target) -> Iterator[Path]:
                 else:
                     governor.unlink(missing_ok=True)
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            yield governor
-        finally:
-            is_over.set()
-            watcher.join()
+        with ThreadPoolExecutor() as pool:
+            watching = pool.submit(watch)
+            try:
+                yield governor
+            finally:
+                is_over.set()
+            watching.result()
 
 
 def drain(target: Target) -> float:

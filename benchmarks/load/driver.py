@@ -1,4 +1,4 @@
-"""The floor of the writer: the driver alone, with columns that are ready."""
+"""The floor of the writer: its sink alone, with columns that are ready."""
 
 import random
 import tempfile

@@ -10,7 +10,7 @@ _LOOK_S: Final = 0.2
 
 
 def wait_for_merges(count: Callable[[], int]) -> None:
-    """Returns when no merge was seen for two seconds.
+    """Returns when at no look of two seconds, five a second, there was a merge.
 
     Args:
         count: Returns how many there are.

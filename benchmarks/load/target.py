@@ -35,8 +35,6 @@ _KINDS: Final = {
     b"headwater_ingest.writer": "writer",
     b"headwater_ingest.worker": "http",
 }
-
-
 _WAITING: Final = """
     SELECT max(first_row + row_count) - min(first_row) FROM chunks WHERE first_row IN (
         (SELECT min(first_row) FROM chunks), (SELECT max(first_row) FROM chunks)
@@ -95,7 +93,9 @@ class Target:
             return found
 
     def rows_waiting(self) -> int:
-        """Returns how many rows are in the journal, which the service does not notice.
+        """Returns how many rows are in the journal, without the service noticing.
+
+        Each commit that only counts something is taken for a row.
 
         Raises:
             RuntimeError: There is no journal.

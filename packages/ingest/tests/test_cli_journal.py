@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from headwater_ingest.cli import run
 from headwater_ingest.cli_journal import journal as commands
-from headwater_ingest.journal import Count, Entry, Journal, JournalReader
+from headwater_ingest.journal import Count, Entry, Journal, JournalReader, care
 from headwater_ingest.journal.database import FILE_NAME
 from headwater_ingest.rows import Rows, encode_rows
 from headwater_ingest.settings import Settings
@@ -138,6 +138,20 @@ def test_a_journal_in_use_is_not_compacted(
     with closing(JournalReader(tmp_path)):
         assert run(["journal", "compact"]) == 1
     assert run(["journal", "compact"]) == 0
+
+
+def test_a_journal_that_somebody_reads_is_not_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(tmp_path, 1)
+    monkeypatch.setenv("HEADWATER_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(care, "READERS_MS", 0)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM chunks").fetchall()
+        write_all(tmp_path)
+        assert run(["journal", "compact"]) == 1
+    assert "another program reads" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["status", "export", "compact"])

@@ -77,6 +77,12 @@ def test_ids_travel_as_16_bytes(some: Rows) -> None:
     assert raw[0] == some.event_id
 
 
+@pytest.mark.parametrize("length", [0, 15, 17])
+def test_an_id_of_another_length_is_none(length: int) -> None:
+    with pytest.raises(msgspec.ValidationError, match="16"):
+        decode_rows(encode_rows(Rows([bytes(length)], {}, {})))
+
+
 @settings(deadline=None)
 @given(st.lists(rows(), max_size=4))
 def test_merged_rows_are_what_a_plain_model_says(sets: list[Rows]) -> None:

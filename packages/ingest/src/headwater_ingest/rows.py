@@ -12,7 +12,7 @@ with ids as 16 bytes and times as integer milliseconds.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -87,6 +87,9 @@ DEFAULTS: Final = {column.name: column.default for column in COLUMNS}
 """The value of each column in a row that does not say otherwise."""
 
 
+_Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
 class Rows(msgspec.Struct, array_like=True, frozen=True):
     """Some rows of the events table, as columns.
 
@@ -97,7 +100,7 @@ class Rows(msgspec.Struct, array_like=True, frozen=True):
             default.
     """
 
-    event_id: list[bytes]
+    event_id: list[_Id]
     constants: dict[str, Any]
     varying: dict[str, list[Any]]
 

@@ -1,19 +1,30 @@
 """Columns that are encoded at once, beside what the driver makes of them one by one."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from clickhouse_driver import Client as DriverClient
+from clickhouse_driver.block import ColumnOrientedBlock
 from clickhouse_driver.bufferedwriter import BufferedSocketWriter
 from clickhouse_driver.columns.service import write_column
+from clickhouse_driver.defines import CLIENT_REVISION
+from clickhouse_driver.errors import TypeMismatchError
+from clickhouse_driver.streams.native import BlockOutputStream
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater_ingest.clickhouse.client import Client
-from headwater_ingest.clickhouse.columns import ENCODERS, encode_columns_at_once
+from headwater_ingest.clickhouse.columns import (
+    ENCODERS,
+    ColumnStream,
+    encode_columns_at_once,
+)
+from headwater_ingest.rows import COLUMNS as TABLE
 
 CONTEXT = DriverClient("unused").connection.context
+CONTEXT.server_info = SimpleNamespace(used_revision=CLIENT_REVISION)
 COLUMNS = {
     "UUID": st.uuids(),
     "DateTime64(3, 'UTC')": st.integers(-(2**63), 2**63 - 1),
@@ -86,9 +97,46 @@ def test_the_widest_number_of_keys_of_a_width_arrives(
     assert (first, last, found) == (names[0], names[-1], different)
 
 
-def test_an_id_of_another_length_cannot_shift_the_others() -> None:
-    with pytest.raises(ValueError, match="16 bytes"):
-        at_once("UUID", [bytes(15), bytes(17)])  # together as long as two
+def test_the_types_are_those_of_the_table() -> None:
+    assert ENCODERS.keys() <= {column.type for column in TABLE}
+
+
+def test_a_block_is_the_one_of_the_driver() -> None:
+    ids = [uuid4(), uuid4()]
+    kinds = [
+        ("event_id", "UUID"),
+        ("site_id", "UInt64"),
+        ("name", "LowCardinality(String)"),
+        ("props", "Map(String, String)"),
+        ("pathname", "String"),
+    ]
+    others = [[7, 8], ["a", "a"], [{"a": "b"}, {}], ["/", ""]]
+
+    sent = stream_of(
+        ColumnStream,
+        ColumnOrientedBlock(kinds, [[each.bytes for each in ids], *others]),
+    )
+
+    assert sent == stream_of(
+        BlockOutputStream, ColumnOrientedBlock(kinds, [ids, *others])
+    )
+
+
+def test_the_block_that_ends_an_insert_is_the_one_of_the_driver() -> None:
+    assert stream_of(ColumnStream, ColumnOrientedBlock()) == stream_of(
+        BlockOutputStream, ColumnOrientedBlock()
+    )
+
+
+def stream_of(kind: type[BlockOutputStream], block: ColumnOrientedBlock) -> bytes:
+    return bytes_of(lambda buffer: kind(buffer, CONTEXT).write(block))
+
+
+def test_a_value_that_does_not_fit_is_named_by_its_column() -> None:
+    kinds = [("timestamp", "DateTime64(3, 'UTC')")]
+
+    with pytest.raises(TypeMismatchError, match="column timestamp"):
+        stream_of(ColumnStream, ColumnOrientedBlock(kinds, [[2**63]]))
 
 
 @pytest.mark.clickhouse

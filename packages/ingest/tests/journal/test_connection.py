@@ -73,6 +73,35 @@ def test_a_statement_waits_in_small_steps_for_the_other_process(
     assert max(waits.seconds) < 0.001
 
 
+def test_any_other_error_is_raised_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
+    with (
+        closing(connect_sqlite(tmp_path / "journal.db")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="no such table"),
+    ):
+        connection.execute("SELECT * FROM t")
+    assert waits.seconds == []
+
+
+def test_a_snapshot_that_is_too_old_to_write_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
+        one.execute("PRAGMA journal_mode = WAL")
+        one.execute("CREATE TABLE t (a)")
+        one.execute("BEGIN")
+        one.execute("SELECT * FROM t").fetchall()
+        other.execute("INSERT INTO t VALUES (1)")
+        waits = Waits(monkeypatch)
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            one.execute("INSERT INTO t VALUES (2)")
+    assert waits.seconds == []
+
+
 def test_a_statement_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from headwater_ingest.errors import (
 )
 from headwater_ingest.journal import Block, Entry, Journal, JournalReader, Receipt
 from headwater_ingest.journal import reader as reader_module
+from headwater_ingest.journal.connection import Connection, connect_sqlite
 from headwater_ingest.rows import decode_rows
 
 MakeEntry = Callable[..., Entry]
@@ -156,6 +157,29 @@ def test_the_token_names_journal_and_rows(
         block = reader.next_block(1, 0)
 
     assert block == Block(1, 3, f"{journal.uuid}/1-3")
+
+
+def test_a_checkpoint_keeps_commits_waiting_for_no_reading(
+    tmp_path: Path, journal: Journal, make_entry: MakeEntry, append: Append
+) -> None:
+    statements: list[str] = []
+
+    def connect(path: Path) -> Connection:
+        connection = connect_sqlite(path)
+        assert isinstance(connection, sqlite3.Connection)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    append(journal, make_entry(3))
+    with closing(JournalReader(tmp_path, connect=connect)) as reader:
+        block = reader.next_block(1, 0)
+        assert block is not None
+        statements.clear()
+        reader.checkpoint(block)
+
+    begin = statements.index("BEGIN IMMEDIATE")
+    assert any("SELECT counts" in each for each in statements[:begin])
+    assert not any("SELECT counts" in each for each in statements[begin:])
 
 
 def test_a_checkpoint_may_be_repeated(

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from clickhouse_driver.errors import TypeMismatchError
 
 from headwater_ingest.clickhouse.client import ClickHouseUrl, Client, connect
 from headwater_ingest.errors import ClickHouseUnreachableError
@@ -225,7 +226,7 @@ def test_time_is_noted_for_each_insert(url: ClickHouseUrl) -> None:
     with closing(ClickHouseSink(partial(connect, url), noted.append)) as sink:
         sink.insert(make_insert(1, "a"))
         bad = make_insert(1, "b", hostname=5)
-        with pytest.raises(AttributeError):
+        with pytest.raises(TypeMismatchError, match="hostname"):
             sink.insert(bad)
 
     assert len(noted) == 2

@@ -9,13 +9,14 @@ from uuid import UUID
 
 import msgspec
 
-from headwater_ingest.errors import JournalDamagedError
+from headwater_ingest.errors import JournalDamagedError, JournalLockedError
+from headwater_ingest.journal.connection import Connection
 from headwater_ingest.journal.database import FILE_NAME, explain, open_for_writer
 from headwater_ingest.journal.lock import SERVICE_LOCK, WRITER_LOCK, FileLock
 from headwater_ingest.journal.peek import open_for_reading
 from headwater_ingest.rows import decode_rows
 
-_READERS_MS: Final = 30_000
+READERS_MS: Final = 30_000
 
 _decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
@@ -60,15 +61,24 @@ def compact(directory: Path) -> tuple[int, int]:
         closing(open_for_writer(directory)) as connection,
     ):
         try:
-            # Somebody may look from outside, and a checkpoint waits in no other way.
-            connection.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # A checkpoint tells of readers in its result instead of failing, so only
+            # SQLite's own wait is one for them.
+            connection.execute(f"PRAGMA busy_timeout = {READERS_MS}")
+            _empty_log(connection, path)
             before = path.stat().st_size
             connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            _empty_log(connection, path)
         except sqlite3.Error as error:
             raise explain(error, path) from error
         return before, path.stat().st_size
+
+
+def _empty_log(connection: Connection, path: Path) -> None:
+    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise JournalLockedError(
+            f"another program reads {path}: run the command again when it has ended"
+        )
 
 
 def _decode_chunk(body: bytes) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,7 @@ def connect_sqlite(path: Path) -> Connection:
     # The connection moves to the commit thread once, after it is opened.
     return sqlite3.connect(
         path,
-        timeout=0,
+        timeout=0,  # the class waits instead
         isolation_level=None,
         check_same_thread=False,
         factory=_PatientConnection,
@@ -77,6 +77,7 @@ class _PatientConnection(sqlite3.Connection):
 
     Service and writer hold the lock for a millisecond or two. SQLite itself looks again
     after 1, 2, 5, 10 and more milliseconds, and all requests would wait along with it.
+    `executemany` does not wait: it is for use inside a transaction only.
     """
 
     def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -92,4 +93,7 @@ class _PatientConnection(sqlite3.Connection):
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    code = getattr(error, "sqlite_errorcode", 0)
+    # A snapshot that is too old to write does not get younger.
+    is_hopeless = code == sqlite3.SQLITE_BUSY_SNAPSHOT
+    return code & 0xFF == sqlite3.SQLITE_BUSY and not is_hopeless

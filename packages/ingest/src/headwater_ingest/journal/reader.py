@@ -204,7 +204,8 @@ class JournalReader:
         """
         rows = (block.first_row, block.last_row)
         try:
-            # Nobody else deletes chunks, and no commit waits for what is read before.
+            # Nobody else deletes chunks, so they can be read before the lock is taken,
+            # for which the commits of the service wait.
             events = tally_chunks(self._connection, rows, tally_sites(dead))
             with transaction(self._connection):
                 self._connection.execute(

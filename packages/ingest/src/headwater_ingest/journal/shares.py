@@ -20,7 +20,7 @@ class _Stretch:
     """What some chunks in a row hold.
 
     Attributes:
-        start: Where the first begins in the stream of bodies.
+        start: Where the first begins in the stream of bodies, give or take some bytes.
         end: Where the last ends.
         sites: Bytes by site.
     """

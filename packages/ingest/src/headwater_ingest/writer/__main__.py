@@ -41,7 +41,7 @@ ORPHAN_S: Final = 10.0
 """How long a block may still take when the service is gone."""
 
 _OPEN_AGAIN_S: Final = 0.5
-# The loop has garbage collected after each block. To look at one in the making costs
+# The loop collects garbage after each block. To look for some while one is made costs
 # more than all that could be found.
 _GC_THRESHOLD: Final = 200_000
 

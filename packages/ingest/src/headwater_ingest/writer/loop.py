@@ -114,8 +114,9 @@ class WriterLoop:
             self._failures_in_a_row = 0
             self._progress.note_running()
             if has_written:
-                # The driver leaves some thirty objects in cycles for each INSERT. Now
-                # that the rows are gone, there is little else to look at.
+                # Columns of clickhouse-driver and their serializations hold each other,
+                # some thirty objects per INSERT. Now that the rows are gone, there is
+                # little else to look at.
                 gc.collect()
             elif is_draining:
                 return
