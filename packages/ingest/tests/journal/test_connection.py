@@ -4,14 +4,14 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from headwater_ingest.journal.connection import connect_sqlite
+from headwater_ingest.journal.connection import Connection, connect_sqlite
 
 
 def test_the_file_and_what_lies_beside_it_are_for_their_owner(tmp_path: Path) -> None:
@@ -55,61 +55,65 @@ class Waits:
 ENOUGH: Final = 20
 
 
-def test_a_statement_waits_in_small_steps_for_the_other_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    return Waits(monkeypatch)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Connection, Connection]]:
+    """Two connections to one file, as service and writer have them."""
     path = tmp_path / "journal.db"
     with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
         one.execute("PRAGMA journal_mode = WAL")
         one.execute("CREATE TABLE t (a)")
-        other.execute("BEGIN IMMEDIATE")
-        waits = Waits(monkeypatch)
-        waits.last = lambda: other.execute("COMMIT")
+        yield one, other
 
-        one.execute("INSERT INTO t VALUES (1)")
 
-        assert one.execute("SELECT * FROM t").fetchall() == [(1,)]
+def test_a_statement_waits_in_small_steps_for_the_other_process(
+    pair: tuple[Connection, Connection], waits: Waits
+) -> None:
+    one, other = pair
+    other.execute("BEGIN IMMEDIATE")
+    waits.last = lambda: other.execute("COMMIT")
+
+    one.execute("INSERT INTO t VALUES (1)")
+
+    assert one.execute("SELECT * FROM t").fetchall() == [(1,)]
     assert len(waits.seconds) == ENOUGH
     assert max(waits.seconds) < 0.001
 
 
-def test_any_other_error_is_raised_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_statement_does_not_wait_for_ever(
+    pair: tuple[Connection, Connection], waits: Waits
 ) -> None:
-    waits = Waits(monkeypatch)
-    with (
-        closing(connect_sqlite(tmp_path / "journal.db")) as connection,
-        pytest.raises(sqlite3.OperationalError, match="no such table"),
-    ):
-        connection.execute("SELECT * FROM t")
-    assert waits.seconds == []
+    one, other = pair
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        one.execute("BEGIN IMMEDIATE")
+
+    assert waits.now_s == 30
 
 
 def test_a_snapshot_that_is_too_old_to_write_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: tuple[Connection, Connection], waits: Waits
 ) -> None:
-    path = tmp_path / "journal.db"
-    with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
-        one.execute("PRAGMA journal_mode = WAL")
-        one.execute("CREATE TABLE t (a)")
-        one.execute("BEGIN")
-        one.execute("SELECT * FROM t").fetchall()
-        other.execute("INSERT INTO t VALUES (1)")
-        waits = Waits(monkeypatch)
+    one, other = pair
+    one.execute("BEGIN")
+    one.execute("SELECT * FROM t").fetchall()
+    other.execute("INSERT INTO t VALUES (1)")
 
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            one.execute("INSERT INTO t VALUES (2)")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        one.execute("INSERT INTO t VALUES (2)")
+
     assert waits.seconds == []
 
 
-def test_a_statement_does_not_wait_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_any_other_error_is_raised_at_once(
+    pair: tuple[Connection, Connection], waits: Waits
 ) -> None:
-    path = tmp_path / "journal.db"
-    with closing(connect_sqlite(path)) as one, closing(connect_sqlite(path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        waits = Waits(monkeypatch)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        pair[0].execute("SELECT * FROM nothing")
 
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            one.execute("BEGIN IMMEDIATE")
-    assert waits.now_s == 30
+    assert waits.seconds == []
