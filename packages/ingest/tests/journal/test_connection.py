@@ -114,6 +114,6 @@ def test_any_other_error_is_raised_at_once(
     pair: tuple[Connection, Connection], waits: Waits
 ) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        pair[0].execute("SELECT * FROM nothing")
+        pair[0].execute("SELECT * FROM elsewhere")
 
     assert waits.seconds == []
