@@ -46,8 +46,8 @@ CONNECTIONS: Final = 32
 MANY_CONNECTIONS: Final = 128
 """Those of a node that needs workers: 32 for each of four."""
 EVENTS: Final = 50
-WARM_S: Final = {"native": 1.0, "web": 4.0}
-"""Web events go on until each process has met most visitors and sites."""
+WARM_S: Final = {"native": 1.0, "web": 8.0}
+"""Web events go on until each process has met most visitors at each of their sites."""
 BATCHES_PER_S: Final = 6_000
 """More than the service takes: no batch may be sent to it twice."""
 WEB_REQUESTS: Final = 100_000
