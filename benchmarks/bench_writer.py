@@ -21,11 +21,11 @@ from typing import Any, Final
 
 import uuid_utils
 from benchmarks.load.driver import make_native_rows
-from benchmarks.load.quiet import wait_for_merges
+from benchmarks.load.quiet import count_merges, wait_for_merges
 from benchmarks.load.report import print_table
 from benchmarks.load.target import read_cpu_s
 
-from headwater_ingest.clickhouse.client import Client, connect
+from headwater_ingest.clickhouse.client import connect
 from headwater_ingest.clickhouse.embedded import EmbeddedClickHouse
 from headwater_ingest.clickhouse.migrate import migrate
 from headwater_ingest.rows import Row, decode_rows, encode_row, encode_rows
@@ -98,11 +98,6 @@ def write(sink: ClickHouseSink, blocks: Sequence[list[bytes]]) -> dict[str, floa
         for name, begin, end in zip(spent, times, times[1:], strict=False):
             spent[name] += end - begin
     return spent
-
-
-def count_merges(client: Client) -> int:
-    [(merges,)] = client.execute("SELECT count() FROM system.merges")
-    return int(merges)
 
 
 def native_block(chance: random.Random, *, with_sessions: bool) -> list[bytes]:

@@ -4,9 +4,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from headwater_ingest.clickhouse.client import Client
+
 QUIET_S: Final = 2.0
 LONGEST_S: Final = 120.0
 _LOOK_S: Final = 0.2
+
+
+def count_merges(client: Client) -> int:
+    """Returns how many merges a ClickHouse is at."""
+    [(count,)] = client.execute("SELECT count() FROM system.merges")
+    return int(count)
 
 
 def wait_for_merges(count: Callable[[], int]) -> None:

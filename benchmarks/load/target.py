@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 import msgspec
+from benchmarks.load.quiet import count_merges
 from benchmarks.load.requests import SITE, write_sites
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -118,8 +119,7 @@ class Target:
         if url is None:
             raise RuntimeError("no embedded ClickHouse runs")
         with connect(url) as client:
-            [(count,)] = client.execute("SELECT count() FROM system.merges")
-        return int(count)
+            return count_merges(client)
 
     def _pids(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {"http": [self.process.pid]}

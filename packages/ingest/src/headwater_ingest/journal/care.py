@@ -51,7 +51,7 @@ def compact(directory: Path) -> tuple[int, int]:
         Bytes of the file before and after.
 
     Raises:
-        JournalLockedError: If its service, or its writer, runs.
+        JournalLockedError: If its service, or its writer, runs, or somebody reads it.
         JournalError: If the file cannot be written; nothing was changed.
     """
     path = directory / FILE_NAME
