@@ -3,17 +3,19 @@
     python -m benchmarks.bench_scaling [--runs N] [--seconds S] [--rows N]
 
 Each row is a service of its own that takes native batches of 50 and then web events,
-with a journal that syncs to disk, and without a ClickHouse. The rows take turns. *CPU*
-is that of all processes of the service; *of first* compares it with the first row of
-its group in the same turn, and is to stay between 0.85 and 1.15. Two services side by
-side, which know nothing of each other, are the floor of two workers.
+with a journal that syncs to disk, and without a ClickHouse. The services of a group run
+side by side and take turns, there and back: what changes with time is not put down to
+a row. *CPU* is that of all processes of the service; *of first* compares it with the
+first row of its group in the same turn, and is to stay between 0.85 and 1.15. Two and
+four services that share the requests and know nothing of each other are the floors of
+as many workers.
 """
 
 import argparse
 import asyncio
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from benchmarks.load.driver import make_native_rows
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import (
     SITE,
+    VISITORS,
     Site,
     web_requests,
     write_native_requests,
@@ -46,8 +49,12 @@ CONNECTIONS: Final = 32
 MANY_CONNECTIONS: Final = 128
 """Those of a node that needs workers: 32 for each of four."""
 EVENTS: Final = 50
-WARM_S: Final = {"native": 1.0, "web": 8.0}
-"""Web events go on until each process has met most visitors at each of their sites."""
+KINDS: Final = {"native": EVENTS, "web": 1}
+"""Events per request."""
+NATIVE_WARM_S: Final = 1
+WEB_WARM_S: Final = 2
+WEB_WARM_REQUESTS: Final = 3 * VISITORS
+"""After so many per process, each process has met 95 of 100 visitors."""
 BATCHES_PER_S: Final = 6_000
 """More than the service takes: no batch may be sent to it twice."""
 WEB_REQUESTS: Final = 100_000
@@ -91,12 +98,42 @@ class Case:
     connections: int = CONNECTIONS
 
 
+@dataclass(frozen=True)
+class Running:
+    """A case whose services run.
+
+    Attributes:
+        case: The case.
+        targets: Its services.
+        feeds: By kind of event, what each of them is sent.
+    """
+
+    case: Case
+    targets: Sequence[Target]
+    feeds: Mapping[str, Sequence[Feed]]
+
+    def send(self, kind: str, seconds: float) -> list[Load]:
+        """Sends to all services at the same time, with a part of the connections."""
+        share = self.case.connections // self.case.services
+
+        def send(target: Target, feed: Feed) -> Load:
+            return run_wrk(target.port, feed, connections=share, seconds=seconds)
+
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(send, self.targets, self.feeds[kind]))
+
+    def cpu_s(self) -> float:
+        """Returns what all processes have spent."""
+        return sum(sum(target.cpu_s().values()) for target in self.targets)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=1, help="of each, whole ones")
     parser.add_argument("--rows", type=int, default=300_000, help="most of a journal")
     arguments = parser.parse_args()
+    many = partial(Case, connections=MANY_CONNECTIONS)
     groups = (
         [Case(f"{rows:,} rows", rows) for rows in (1_000, 100_000, arguments.rows)],
         [
@@ -104,37 +141,86 @@ def main() -> None:
             Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
         ],
         [
-            Case("1 process", connections=MANY_CONNECTIONS),
-            Case("2 services", services=2, connections=MANY_CONNECTIONS),
-            Case("2 workers", workers=2, connections=MANY_CONNECTIONS),
-            Case("4 workers", workers=4, connections=MANY_CONNECTIONS),
+            many("1 process"),
+            many("2 services", services=2),
+            many("2 workers", workers=2),
+            many("4 services", services=4),
+            many("4 workers", workers=4),
         ],
     )
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as directory:
         loads = Path(directory)
-        write_loads(loads, arguments.seconds)
-        for turn in range(arguments.runs):
-            for cases in groups:
-                # There and back: what changes with time is not put down to a row.
-                order = cases[::-1] if turn % 2 else cases
-                spent = {
-                    each.name: measure(rows, each, loads, arguments.seconds)
-                    for each in order
-                }
-                compare(rows, cases, spent)
+        write_loads(loads, arguments.runs * arguments.seconds)
+        for cases in groups:
+            measure_group(rows, cases, loads, arguments.runs, arguments.seconds)
     print_table("scaling", rows)
 
 
-def write_loads(directory: Path, seconds: float) -> None:
+def write_loads(directory: Path, seconds: int) -> None:
     """Writes the requests for one site and for many."""
-    batches = round(BATCHES_PER_S * (seconds + WARM_S["native"]))
+    batches = BATCHES_PER_S * (seconds + NATIVE_WARM_S)
     for sites in (ONE, MANY):
         native = directory / f"native-{len(sites)}"
         write_native_requests(native, batches, EVENTS, sites=sites)
         write_requests(
             directory / f"web-{len(sites)}", web_requests(WEB_REQUESTS, sites)
         )
+
+
+def measure_group(
+    rows: dict[str, Figures],
+    cases: Sequence[Case],
+    loads: Path,
+    runs: int,
+    seconds: int,
+) -> None:
+    """Adds the figures of cases that take turns."""
+    with ExitStack() as stack:
+        running = [start(stack, case, loads) for case in cases]
+        for each in running:
+            warm_up(each)
+        for turn in range(runs):
+            order = running[::-1] if turn % 2 else running
+            spent = {each.case.name: measure(rows, each, seconds) for each in order}
+            compare(rows, cases, spent)
+        for each in running:
+            for target in each.targets:
+                check(target)
+
+
+def start(stack: ExitStack, case: Case, loads: Path) -> Running:
+    """Starts the services of a case."""
+    targets = [stack.enter_context(run(case)) for _ in range(case.services)]
+    feeds = {
+        kind: [Feed(loads / f"{kind}-{len(case.sites)}") for _ in targets]
+        for kind in KINDS
+    }
+    return Running(case, targets, feeds)
+
+
+def warm_up(running: Running) -> None:
+    """Sends until the caches are full and the sessions of most visitors open."""
+    running.send("native", NATIVE_WARM_S)
+    left = WEB_WARM_REQUESTS * running.case.services * running.case.workers
+    while left > 0:
+        left -= sum(load.requests for load in running.send("web", WEB_WARM_S))
+
+
+def measure(
+    rows: dict[str, Figures], running: Running, seconds: int
+) -> dict[str, float]:
+    """Adds what a case takes per second, and returns its µs of CPU per event."""
+    figures = rows.setdefault(running.case.name, {})
+    spent: dict[str, float] = {}
+    for kind, events in KINDS.items():
+        before = running.cpu_s()
+        sent = running.send(kind, seconds)
+        requests = sum(load.requests for load in sent)
+        spent[kind] = (running.cpu_s() - before) / requests / events * 1e6
+        rate = sum(load.rate for load in sent)
+        figures.setdefault(f"{kind}/s", []).append(rate * events)
+    return spent
 
 
 def compare(
@@ -149,30 +235,6 @@ def compare(
             figures.setdefault(f"{kind} of first", []).append(cost / first[kind])
 
 
-def measure(
-    rows: dict[str, Figures], case: Case, loads: Path, seconds: float
-) -> dict[str, float]:
-    """Adds what a case takes per second, and returns its µs of CPU per event."""
-    figures = rows.setdefault(case.name, {})
-    spent: dict[str, float] = {}
-    with ExitStack() as stack:
-        targets = [stack.enter_context(run(case)) for _ in range(case.services)]
-        for kind, events in (("native", EVENTS), ("web", 1)):
-            feeds = [Feed(loads / f"{kind}-{len(case.sites)}") for _ in targets]
-            send = partial(send_all, targets, feeds, case.connections)
-            processes = max(case.workers, case.services)
-            send(WARM_S[kind] * (processes if kind == "web" else 1))
-            before = cpu_s(targets)
-            sent = send(seconds)
-            requests = sum(load.requests for load in sent)
-            spent[kind] = (cpu_s(targets) - before) / requests / events * 1e6
-            rate = sum(load.rate for load in sent)
-            figures.setdefault(f"{kind}/s", []).append(rate * events)
-        for target in targets:
-            check(target)
-    return spent
-
-
 def run(case: Case) -> AbstractContextManager[Target]:
     """Runs a service of a case."""
     return run_service(
@@ -181,23 +243,6 @@ def run(case: Case) -> AbstractContextManager[Target]:
         journal_max_bytes=str(ROOM),
         workers=str(case.workers),
     )
-
-
-def send_all(
-    targets: Sequence[Target], feeds: Sequence[Feed], connections: int, seconds: float
-) -> list[Load]:
-    """Sends to all services at the same time, with a part of the connections each."""
-
-    def send(target: Target, feed: Feed) -> Load:
-        share = connections // len(targets)
-        return run_wrk(target.port, feed, connections=share, seconds=seconds)
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(send, targets, feeds))
-
-
-def cpu_s(targets: Sequence[Target]) -> float:
-    return sum(sum(target.cpu_s().values()) for target in targets)
 
 
 def check(target: Target) -> None:

@@ -25,7 +25,7 @@ FULL = {
     "backlog": ["--rows=2000000"],
     "journal": ["--runs=3", "--seconds=3"],
     "memory": ["--minutes=10", "--warm-up=4"],
-    "scaling": ["--runs=3", "--seconds=5", "--rows=10000000"],
+    "scaling": ["--runs=8", "--seconds=2", "--rows=10000000"],
     "sessions": ["--runs=9"],
     "sustained": ["--runs=3", "--seconds=60"],
     "views": ["--runs=5", "--persons=100000"],
