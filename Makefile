@@ -15,7 +15,7 @@ help: ## List the targets
 
 .venv/ready: requirements-dev.txt $(wildcard packages/*/pyproject.toml)
 	@echo "Installing everything into .venv; this takes a minute or two ..."
-	@$(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-dev.txt && $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/shared-schema -e packages/sdk -e packages/ingest && touch $@
+	@$(PYTHON) -m venv --clear .venv && $(BIN)/pip install -q --disable-pip-version-check --no-deps -r requirements-dev.txt && $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/shared-schema -e packages/sdk -e packages/ingest && touch $@
 
 setup: .venv/ready ## Create the virtual environment
 
