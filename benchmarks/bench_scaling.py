@@ -3,12 +3,12 @@
     python -m benchmarks.bench_scaling [--runs N] [--seconds S] [--rows N]
 
 Each row is a service of its own that takes native batches of 50 and then web events,
-with a journal that syncs to disk, and without a ClickHouse. The services of a group run
-side by side and take turns, there and back: what changes with time is not put down to
-a row. *CPU* is that of all processes of the service; *of first* compares it with the
-first row of its group in the same turn, and is to stay between 0.85 and 1.15. Two and
-four services that share the requests and know nothing of each other are the floors of
-as many workers.
+with a journal that syncs to disk, and without a ClickHouse: the journal begins with so
+many rows, and grows. The services of a group run side by side and take turns, there and
+back: what changes with time is not put down to a row. *µs* are CPU of all processes of
+the service; *of first* compares them with the first row of the group in the same turn,
+and is to stay between 0.85 and 1.15. Two and four services that share the connections
+and know nothing of each other are the floors of as many workers.
 """
 
 import argparse
@@ -54,11 +54,12 @@ KINDS: Final = {"native": EVENTS, "web": 1}
 NATIVE_WARM_S: Final = 1
 WEB_WARM_S: Final = 2
 WEB_WARM_REQUESTS: Final = 3 * VISITORS
-"""After so many per process, each process has met 95 of 100 visitors."""
+"""After so many per process, it has met 95 of 100 visitors on average."""
 BATCHES_PER_S: Final = 6_000
 """More than the service takes: no batch may be sent to it twice."""
 WEB_REQUESTS: Final = 100_000
 """Web events may: whoever loads a page again sends the same once more."""
+ROWS: Final = (1_000, 100_000)
 SITES: Final = 10_000
 FILL_EVENTS: Final = 1_000
 FILL_TASKS: Final = 32
@@ -75,7 +76,7 @@ ONE: Final = (SITE,)
 MANY: Final = tuple(Site(f"s{n}.example", f"hw_bench_{n:016}") for n in range(SITES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """A service that is measured.
 
@@ -98,7 +99,7 @@ class Case:
     connections: int = CONNECTIONS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Running:
     """A case whose services run.
 
@@ -112,15 +113,15 @@ class Running:
     targets: Sequence[Target]
     feeds: Mapping[str, Sequence[Feed]]
 
-    def send(self, kind: str, seconds: float) -> list[Load]:
+    def send(self, kind: str, seconds: int) -> list[Load]:
         """Sends to all services at the same time, with a part of the connections."""
         share = self.case.connections // self.case.services
 
-        def send(target: Target, feed: Feed) -> Load:
+        def send_to(target: Target, feed: Feed) -> Load:
             return run_wrk(target.port, feed, connections=share, seconds=seconds)
 
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(send, self.targets, self.feeds[kind]))
+            return list(pool.map(send_to, self.targets, self.feeds[kind]))
 
     def cpu_s(self) -> float:
         """Returns what all processes have spent."""
@@ -135,7 +136,7 @@ def main() -> None:
     arguments = parser.parse_args()
     many = partial(Case, connections=MANY_CONNECTIONS)
     groups = (
-        [Case(f"{rows:,} rows", rows) for rows in (1_000, 100_000, arguments.rows)],
+        [Case(f"{rows:,} rows", rows) for rows in sorted({*ROWS, arguments.rows})],
         [
             Case("1 site", rules=RULES),
             Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
@@ -184,9 +185,6 @@ def measure_group(
             order = running[::-1] if turn % 2 else running
             spent = {each.case.name: measure(rows, each, seconds) for each in order}
             compare(rows, cases, spent)
-        for each in running:
-            for target in each.targets:
-                check(target)
 
 
 def start(stack: ExitStack, case: Case, loads: Path) -> Running:
@@ -220,6 +218,8 @@ def measure(
         spent[kind] = (running.cpu_s() - before) / requests / events * 1e6
         rate = sum(load.rate for load in sent)
         figures.setdefault(f"{kind}/s", []).append(rate * events)
+    for target in running.targets:
+        check(target)
     return spent
 
 
