@@ -1,5 +1,6 @@
 # Every target is one line of real work. `make setup` is done by the others when needed.
-# PYTHON chooses the interpreter of the virtual environment: make setup PYTHON=python3.12
+# PYTHON chooses the interpreter of the virtual environment, if there is none yet or after
+# `make clean`: make setup PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
