@@ -84,7 +84,7 @@ TO_OWNER: st.SearchStrategy[ToOwner] = st.one_of(
     st.builds(
         Register, NUMBER, NUMBER, st.none() | NUMBER, NUMBER, st.booleans(), BYTES
     ),
-    st.builds(Prolong, NUMBER, NUMBER, NUMBER),
+    st.builds(Prolong, st.lists(st.tuples(NUMBER, NUMBER, NUMBER))),
     st.builds(ForgetSessions),
     st.builds(Ask, TEXT, TEXT, BYTES, BYTES, HEADERS, BYTES),
     st.builds(WorkerStatus, WEB),

@@ -52,18 +52,14 @@ class Connection(asyncio.Protocol, Generic[Received]):
 
     def send(self, message: ToOwner | ToWorker, *, number: int = 0) -> None:
         """Send a message; to nobody, if the other end is gone."""
-        self.send_with_next(message, number=number)
-        if self._unsent and not self._is_flush_due:
-            self._is_flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def send_with_next(self, message: ToOwner | ToWorker, *, number: int = 0) -> None:
-        """Send a message as soon as another one is to be sent."""
         if self._transport is None:
             return
         at = begin_frame(self._unsent)
         encoder.encode_into(message, self._unsent, -1)
         end_frame(self._unsent, at, number=number)
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def close(self) -> None:
         """Send what is to be sent, and end."""

@@ -100,8 +100,8 @@ class OwnerDesk:
             case Append():
                 self._append(message.entry, reply)
             case Prolong():
-                sessions = self._sessions
-                sessions.prolong(message.site_id, message.user_id, message.time_s)
+                for visit in message.visits:
+                    self._sessions.prolong(*visit)
             case Register():
                 reply(self._register(message))
             case Add():

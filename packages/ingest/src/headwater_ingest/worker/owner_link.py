@@ -14,6 +14,7 @@ from headwater_ingest.worker.protocol import (
     Begin,
     Finish,
     ForgetSessions,
+    KnownVisit,
     Prolong,
     PutSalts,
     PutSites,
@@ -47,6 +48,7 @@ class OwnerLink:
         )
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._numbers = count()
+        self._prolonged: list[KnownVisit] = []
 
     @property
     def ended(self) -> asyncio.Event:
@@ -69,20 +71,33 @@ class OwnerLink:
         number = next(self._numbers) % _LAST_NUMBER + 1
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
-        self._connection.send(question, number=number)
+        self._send(question, number=number)
         return answer
 
     def tell(self, message: Statement) -> None:
         """Say something that has no answer."""
-        self._connection.send(message)
+        self._send(message)
 
-    def tell_with_next(self, message: Prolong) -> None:
-        """Say it along with what is said next, so that the owner is woken once."""
-        self._connection.send_with_next(message)
+    def prolong_with_next(self, visit: KnownVisit) -> None:
+        """Say that a session goes on, along with what is said next.
+
+        So the owner is woken once.
+        """
+        self._prolonged.append(visit)
 
     def close(self) -> None:
         """Say what is left to be said, and end."""
+        self._send_prolonged()
         self._connection.close()
+
+    def _send(self, message: Question | Statement, *, number: int = 0) -> None:
+        self._send_prolonged()
+        self._connection.send(message, number=number)
+
+    def _send_prolonged(self) -> None:
+        if self._prolonged:
+            self._connection.send(Prolong(self._prolonged))
+            self._prolonged = []
 
     def _receive(self, number: int, message: ToWorker) -> None:
         if isinstance(message, Order):

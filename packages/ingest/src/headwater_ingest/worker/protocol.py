@@ -36,6 +36,8 @@ from headwater_ingest.visitors.sessions import Session
 from headwater_schema.outcomes import Reason
 
 Headers = list[tuple[bytes, bytes]]
+KnownVisit = tuple[int, int, int]
+"""Site, visitor and time of an event; see `Session` and `Visit`."""
 
 
 class Ready(Struct, frozen=True, array_like=True, tag=1):
@@ -124,17 +126,14 @@ class WorkerStatus(Struct, frozen=True, array_like=True, tag=9):
 
 
 class Prolong(Struct, frozen=True, array_like=True, tag=10):
-    """A session that the worker has at hand goes on.
+    """Sessions that the worker has at hand go on.
 
     Attributes:
-        site_id: See `Session` and `Visit`, as for the others.
-        user_id: Likewise.
-        time_s: Likewise.
+        visits: In the order of their events. One message for each would cost three
+            times as much.
     """
 
-    site_id: int
-    user_id: int
-    time_s: int
+    visits: list[KnownVisit]
 
 
 class Begin(Struct, frozen=True, array_like=True, tag=32):

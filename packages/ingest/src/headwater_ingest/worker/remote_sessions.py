@@ -20,7 +20,6 @@ from headwater_ingest.worker.protocol import (
     ForgetSessions,
     Found,
     NoSession,
-    Prolong,
     Register,
 )
 from headwater_schema.outcomes import Reason
@@ -52,8 +51,8 @@ class RemoteSessionStore:
         session = self._at_hand.prolong(visit.site_id, visit.user_id, visit.time_s)
         if session is None:
             return self._ask(visit)
-        prolong = Prolong(visit.site_id, visit.user_id, visit.time_s)
-        self._owner.tell_with_next(prolong)  # that is, with the row of the event
+        known = (visit.site_id, visit.user_id, visit.time_s)
+        self._owner.prolong_with_next(known)  # that is, with the row of the event
         return session
 
     def forget_all(self) -> None:
