@@ -1,15 +1,16 @@
 """Who holds how much of the backlog, and how much anybody may hold."""
 
+import tracemalloc
 from collections import Counter
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headwater_ingest.journal.shares import STRETCH_BYTES, Shares
+from headwater_ingest.journal.shares import STRETCH_BYTES, STRETCHES, Shares
 
 CHUNKS = st.lists(
     st.dictionaries(st.integers(1, 4), st.integers(1, STRETCH_BYTES), max_size=3),
-    max_size=30,
+    max_size=60,
 )
 
 
@@ -30,7 +31,7 @@ def test_what_is_written_is_held_no_more() -> None:
     assert shares.held_by(1) == 0
 
 
-@given(chunks=CHUNKS, cut=st.integers(0, 30))
+@given(chunks=CHUNKS, cut=st.integers(0, 60))
 @example(chunks=[{1: STRETCH_BYTES // 2}, {1: STRETCH_BYTES // 2 + 1}, {1: 1}], cut=2)
 def test_no_more_than_a_stretch_is_held_that_is_written(
     chunks: list[dict[int, int]], cut: int
@@ -49,9 +50,21 @@ def test_no_more_than_a_stretch_is_held_that_is_written(
 
     for site in range(1, 5):
         surplus = shares.held_by(site) - kept[site]
-        assert 0 <= surplus <= max(STRETCH_BYTES, longest)
+        assert 0 <= surplus <= max(STRETCH_BYTES, longest, end // STRETCHES)
     shares.release(before=end)
     assert [shares.held_by(site) for site in range(1, 5)] == [0, 0, 0, 0]
+
+
+def test_many_sites_in_a_long_backlog_take_little_memory() -> None:
+    shares = Shares()
+    sites = dict.fromkeys(range(1, 501), (1, STRETCH_BYTES // 500))
+    tracemalloc.start()
+    for chunk in range(1, 641):
+        shares.hold(sites, end=chunk * STRETCH_BYTES)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken < 6_000_000  # of 40 MB that wait
 
 
 def test_room_is_divided_among_those_who_hold_something_and_those_who_may_come() -> (
