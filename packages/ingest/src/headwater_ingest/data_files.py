@@ -20,7 +20,6 @@ from headwater_ingest.enrich.rates import load_rates, packaged_rates
 from headwater_ingest.enrich.root_domain import root_domain, root_domain_cache_info
 from headwater_ingest.enrich.sources_file import load_sources, packaged_sources
 from headwater_ingest.enrich.spam import load_spam, packaged_spam
-from headwater_ingest.enrich.url import page_cache_info
 from headwater_ingest.enrich.user_agent import DeviceReader
 from headwater_ingest.enrich.watched_file import WatchedFile
 from headwater_ingest.pipeline.enrichment import Enrichment
@@ -114,7 +113,6 @@ class DataFiles:
             "address": address_cache_info(),
             "attribution": tables.attributor.cache_info(),
             "device": self._devices.cache_info(),
-            "page": page_cache_info(),
             "root_domain": root_domain_cache_info(),
             "spam": tables.spam.cache_info(),
         }

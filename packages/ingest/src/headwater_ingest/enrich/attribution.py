@@ -11,7 +11,7 @@ from headwater_ingest.enrich.tags import NO_TAGS, read_tags
 from headwater_ingest.enrich.url import (
     MAX_URL_CHARS,
     NO_HOSTNAME,
-    read_hostname,
+    read_page,
     read_query,
 )
 
@@ -125,5 +125,5 @@ class Attributor:
 
 def _is_of_page(referrer: str, url: str) -> bool:
     """Whether a referrer is a page of the host of another one, the site itself."""
-    hostname = read_hostname(referrer)
-    return hostname != NO_HOSTNAME and hostname == read_hostname(url)
+    hostname = read_page(referrer).hostname
+    return hostname != NO_HOSTNAME and hostname == read_page(url).hostname

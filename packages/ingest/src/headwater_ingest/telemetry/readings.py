@@ -16,7 +16,6 @@ CACHES = (
     "attribution",
     "data_centre",
     "device",
-    "page",
     "place",
     "root_domain",
     "spam",
