@@ -19,6 +19,9 @@ from typing import Final, Self
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_Lengths = tuple[tuple[int, int], ...]
+"""How far to shift an address for a prefix of each length, and what to put before it."""
+
 _MAX_CHARS: Final = 64
 """Nothing longer is an address, a scope and a prefix length included."""
 
@@ -60,8 +63,8 @@ class NetworkSet:
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         networks = tuple(networks)
-        self._v4 = _group_by_mask(each for each in networks if each.version == 4)
-        self._v6 = _group_by_mask(each for each in networks if each.version == 6)
+        self._v4 = _find_prefixes(each for each in networks if each.version == 4)
+        self._v6 = _find_prefixes(each for each in networks if each.version == 6)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
@@ -74,22 +77,35 @@ class NetworkSet:
 
     def __contains__(self, address: Address) -> bool:
         number = int(address)
-        for mask, firsts in self._v4 if address.version == 4 else self._v6:
-            if number & mask in firsts:
+        lengths, prefixes = self._v4 if address.version == 4 else self._v6
+        for shift, mark in lengths:
+            if number >> shift | mark in prefixes:
                 return True
         return False
 
     def __bool__(self) -> bool:
-        return bool(self._v4 or self._v6)
+        return bool(self._v4[1] or self._v6[1])
 
 
-def _group_by_mask(networks: Iterable[Network]) -> tuple[tuple[int, set[int]], ...]:
-    """Returns the first addresses of networks by their mask, as numbers."""
-    groups: dict[int, set[int]] = {}
-    for network in networks:
-        firsts = groups.setdefault(int(network.netmask), set())
-        firsts.add(int(network.network_address))
-    return tuple(groups.items())
+def _find_prefixes(networks: Iterable[Network]) -> tuple[_Lengths, frozenset[int]]:
+    """Returns the lengths of prefixes that there are, and the prefixes.
+
+    A prefix is a number that has a 1 before its bits, which tells its length.
+    """
+    networks = set(networks)
+    lengths = sorted({(each.max_prefixlen, each.prefixlen) for each in networks})
+    prefixes = {
+        int(each.network_address) >> each.max_prefixlen - each.prefixlen
+        | 1 << each.prefixlen
+        for each in networks
+    }
+    return _share_lengths(tuple(lengths)), frozenset(prefixes)
+
+
+@lru_cache
+def _share_lengths(lengths: tuple[tuple[int, int], ...]) -> _Lengths:
+    """Returns the one copy that all have who have prefixes of the same lengths."""
+    return tuple((bits - length, 1 << length) for bits, length in lengths)
 
 
 @lru_cache(maxsize=32_768)
