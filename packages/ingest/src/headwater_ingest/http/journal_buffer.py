@@ -32,6 +32,7 @@ _GATHER_S: Final = 0.002
 """How long a row waits at most for others, while none is under way."""
 
 _NOT_REMEMBERED: Final = b""
+_ACCEPTED: Final = Outcome.ACCEPTED.value
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -178,10 +179,7 @@ def _make_entry(rows: Sequence[Row]) -> Entry:
         row_count=len(rows),
         answer=b"",
         ids_digest=b"",
-        counts=tuple(
-            Count(site_id, Outcome.ACCEPTED.value, "", events)
-            for site_id, events in counts
-        ),
+        counts=tuple([Count(site, _ACCEPTED, "", events) for site, events in counts]),
     )
 
 
