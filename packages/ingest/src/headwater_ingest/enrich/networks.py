@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _Lengths = tuple[tuple[int, int], ...]
-"""How far to shift an address for a prefix of each length, and what to put before it."""
+"""For prefixes of each length: how far to shift an address, and the 1 to put before."""
 
 _MAX_CHARS: Final = 64
 """Nothing longer is an address, a scope and a prefix length included."""
@@ -79,7 +79,8 @@ class NetworkSet:
         number = int(address)
         lengths, prefixes = self._v4 if address.version == 4 else self._v6
         for shift, mark in lengths:
-            if number >> shift | mark in prefixes:
+            prefix = number >> shift | mark
+            if prefix in prefixes:
                 return True
         return False
 
