@@ -19,9 +19,7 @@ from headwater_ingest.worker.protocol import (
     Failed,
     Finish,
     ForgetSessions,
-    Found,
     LookUp,
-    NoSession,
     NotStored,
     Prolong,
     PutSalts,
@@ -29,7 +27,9 @@ from headwater_ingest.worker.protocol import (
     ReadAnswer,
     Ready,
     Register,
+    Registered,
     Seen,
+    StrangeVisit,
     Taken,
     TakenBefore,
     TakenInPart,
@@ -75,15 +75,16 @@ WEB = st.builds(
     cache_misses=COUNTS,
     data_problems=st.lists(TEXT, max_size=2).map(tuple),
 )
+STRANGE = st.builds(
+    StrangeVisit, NUMBER, NUMBER, st.none() | NUMBER, NUMBER, st.booleans(), BYTES
+)
 TO_OWNER: st.SearchStrategy[ToOwner] = st.one_of(
     st.builds(Ready),
     st.builds(Append, entries()),
     st.builds(LookUp, BYTES, BYTES),
     st.builds(ReadAnswer, BYTES),
     st.builds(Add, st.builds(Count, NUMBER, TEXT, TEXT, NUMBER)),
-    st.builds(
-        Register, NUMBER, NUMBER, st.none() | NUMBER, NUMBER, st.booleans(), BYTES
-    ),
+    st.builds(Register, st.lists(STRANGE, max_size=3)),
     st.builds(Prolong, st.lists(st.tuples(NUMBER, NUMBER, NUMBER))),
     st.builds(ForgetSessions),
     st.builds(Ask, TEXT, TEXT, BYTES, BYTES, HEADERS, BYTES),
@@ -99,6 +100,7 @@ RECORD = st.builds(
     revenue_goals=st.dictionaries(TEXT, TEXT, max_size=2),
 )
 FACTS = st.dictionaries(TEXT, TEXT | NUMBER, max_size=3)
+SESSION = st.builds(Session, NUMBER, NUMBER, NUMBER, FACTS)
 TO_WORKER: st.SearchStrategy[ToWorker] = st.one_of(
     st.builds(Begin, BYTES, st.integers(-(2**63), 2**63 - 1)),
     st.builds(PutSites, st.lists(RECORD, max_size=2), st.booleans()),
@@ -113,8 +115,7 @@ TO_WORKER: st.SearchStrategy[ToWorker] = st.one_of(
     st.builds(NotStored),
     st.builds(Failed, TEXT, TEXT),
     st.builds(Seen, st.booleans(), BYTES),
-    st.builds(Found, st.builds(Session, NUMBER, NUMBER, NUMBER, FACTS)),
-    st.builds(NoSession, st.sampled_from(Reason)),
+    st.builds(Registered, st.lists(SESSION | NUMBER | st.sampled_from(Reason))),
     st.builds(Told, st.integers(100, 599), HEADERS, BYTES),
 )
 

@@ -6,15 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.joined_worker import join, make_desk
 from tests.sessions import register
 
+from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.sessions import MAX_GAP_S, Session, Visit
 from headwater_ingest.worker.owner_link import OwnerLink
-from headwater_ingest.worker.protocol import NoSession, Register
+from headwater_ingest.worker.protocol import Register, Registered
 from headwater_ingest.worker.remote_sessions import RemoteSessionStore
 from headwater_schema.outcomes import Reason
 
@@ -87,11 +90,14 @@ class Node:
         await self.hear_out(worker)
         return found
 
+    def close(self) -> None:
+        """Ends all connections."""
+        for each in self._links:
+            each.close()
+
     async def hear_out(self, worker: int) -> None:
         """Returns when the owner has taken all that a worker has said."""
-        nobody = Register(0, 0, None, 0, True, b"")  # noqa: FBT003
-        answer = await self._links[worker].ask(nobody)
-        assert answer == NoSession(Reason.NO_SESSION_FOR_ENGAGEMENT)
+        assert await self._links[worker].ask(Register([])) == Registered([])
 
 
 def open_store(clock: Clock) -> MemorySessionStore:
@@ -151,6 +157,55 @@ def test_a_session_that_was_met_is_not_asked_for_again() -> None:
             visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
             first = await node.register(0, visit)
             assert node.stores[0].register(visit) is first
+
+    asyncio.run(check())
+
+
+def test_strangers_of_one_turn_are_asked_for_at_once_and_in_their_order() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            visits = [
+                make_visit(Happening(0, 0, user, None, is_engagement=user == 2), NOON_S)
+                for user in (1, 2, 1, 2)
+            ]
+            first, second, third, fourth = await asyncio.gather(
+                *[register(node.stores[0], each) for each in visits]
+            )
+            assert isinstance(first, Session)
+            assert third == first
+            assert second is fourth is Reason.NO_SESSION_FOR_ENGAGEMENT
+
+    asyncio.run(check())
+
+
+def test_a_stranger_that_cannot_be_described_fails_alone() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            happening = Happening(0, 0, 1, None, is_engagement=False)
+            broken = make_visit(happening._replace(user_id=2), NOON_S)
+            broken = msgspec.structs.replace(
+                broken, make_facts=partial(dict, browser="\ud800")
+            )
+            told = await asyncio.gather(
+                register(node.stores[0], broken),
+                register(node.stores[0], make_visit(happening, NOON_S)),
+                return_exceptions=True,
+            )
+            assert [type(each) for each in told] == [UnicodeEncodeError, Session]
+
+    asyncio.run(check())
+
+
+def test_each_stranger_is_told_that_the_owner_is_gone() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
+            asked = [register(node.stores[0], visit) for _ in range(2)]
+            node.close()
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(each) for each in told] == 2 * [OwnerGoneError]
+            with pytest.raises(OwnerGoneError):
+                await register(node.stores[0], visit)
 
     asyncio.run(check())
 

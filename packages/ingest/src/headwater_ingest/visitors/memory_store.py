@@ -63,11 +63,20 @@ class MemorySessionStore:
         Returns:
             The session, or the reason why an engagement has none.
         """
+        return self.find(visit) or self.begin(visit)
+
+    def find(self, visit: Visit) -> Session | None:
+        """Returns the open session that an event continues, if there is one.
+
+        It may be one that its visitor has had since yesterday.
+        """
         session = self.prolong(visit.site_id, visit.user_id, visit.time_s)
         if session is None and visit.previous_user_id is not None:
             session = self.prolong(visit.site_id, visit.previous_user_id, visit.time_s)
-        if session:
-            return session
+        return session
+
+    def begin(self, visit: Visit) -> Session | Reason:
+        """Returns the session that an event begins, or why it may not."""
         if visit.prolongs_only:
             return Reason.NO_SESSION_FOR_ENGAGEMENT
         session = Session(
@@ -77,7 +86,7 @@ class MemorySessionStore:
         return session
 
     def prolong(self, site_id: int, user_id: int, time_s: int) -> Session | None:
-        """Returns the open session that an event continues, if there is one."""
+        """Returns the open session of this id that an event continues, if any does."""
         now_s = self._clock_s()
         if now_s >= self._turns_at_s:
             self._turn(keep_young=now_s < self._turns_at_s + MAX_GAP_S)

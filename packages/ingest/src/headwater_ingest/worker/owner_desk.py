@@ -21,7 +21,7 @@ from headwater_ingest.journal.entry import (
     split_ids,
 )
 from headwater_ingest.visitors.memory_store import MemorySessionStore
-from headwater_ingest.visitors.sessions import Visit
+from headwater_ingest.visitors.sessions import Session, Visit
 from headwater_ingest.worker.protocol import (
     Add,
     Answer,
@@ -29,16 +29,16 @@ from headwater_ingest.worker.protocol import (
     Ask,
     Failed,
     ForgetSessions,
-    Found,
     Headers,
     LookUp,
-    NoSession,
     NotStored,
     Prolong,
     Question,
     ReadAnswer,
     Register,
+    Registered,
     Seen,
+    StrangeVisit,
     Taken,
     TakenBefore,
     TakenInPart,
@@ -103,7 +103,7 @@ class OwnerDesk:
                 for visit in message.visits:
                     self._sessions.prolong(*visit)
             case Register():
-                reply(self._register(message))
+                reply(Registered([self._register(each) for each in message.visits]))
             case Add():
                 self._journal.count(message.count)
             case LookUp():
@@ -138,17 +138,20 @@ class OwnerDesk:
             return NotStored()
         return TakenBefore(stored.ids_digest, stored.answer)
 
-    def _register(self, question: Register) -> Answer:
+    def _register(self, strange: StrangeVisit) -> Session | int | Reason:
         visit = Visit(
-            question.site_id,
-            question.user_id,
-            question.previous_user_id,
-            question.time_s,
-            question.prolongs_only,
-            partial(decode_facts, question.facts),
+            strange.site_id,
+            strange.user_id,
+            strange.previous_user_id,
+            strange.time_s,
+            strange.prolongs_only,
+            partial(decode_facts, strange.facts),
         )
-        session = self._sessions.register(visit)
-        return NoSession(session) if isinstance(session, Reason) else Found(session)
+        session = self._sessions.find(visit)
+        if session is not None:
+            return session
+        begun = self._sessions.begin(visit)
+        return begun if isinstance(begun, Reason) else begun.id
 
     def _do(self, work: Coroutine[Any, Any, Answer], reply: Reply) -> None:
         async def answer() -> None:

@@ -37,7 +37,7 @@ from headwater_schema.outcomes import Reason
 
 Headers = list[tuple[bytes, bytes]]
 KnownVisit = tuple[int, int, int]
-"""Site, visitor and time of an event; see `Session` and `Visit`."""
+"""Site, visitor and time of an event; see `Visit`."""
 
 
 class Ready(Struct, frozen=True, array_like=True, tag=1):
@@ -74,8 +74,8 @@ class Add(Struct, frozen=True, array_like=True, tag=5):
     count: Count
 
 
-class Register(Struct, frozen=True, array_like=True, tag=6):
-    """Find the session of an event, or begin it. `Found` or `NoSession`.
+class StrangeVisit(Struct, frozen=True, array_like=True):
+    """An event whose session the worker does not have at hand.
 
     Attributes:
         site_id: See `Visit`, as for the others.
@@ -93,6 +93,16 @@ class Register(Struct, frozen=True, array_like=True, tag=6):
     time_s: int
     prolongs_only: bool
     facts: bytes
+
+
+class Register(Struct, frozen=True, array_like=True, tag=6):
+    """Find the sessions of some events, or begin them. `Registered`.
+
+    Attributes:
+        visits: In their order.
+    """
+
+    visits: list[StrangeVisit]
 
 
 class ForgetSessions(Struct, frozen=True, array_like=True, tag=7):
@@ -224,19 +234,18 @@ class Seen(Struct, frozen=True, array_like=True, tag=41):
     event_ids: bytes
 
 
-class Found(Struct, frozen=True, array_like=True, tag=42):
-    """The session of an event."""
+class Registered(Struct, frozen=True, array_like=True, tag=42):
+    """The sessions of some events.
 
-    session: Session
+    Attributes:
+        sessions: For each event the session that goes on, or the id of the one that it
+            has begun, or why it has none.
+    """
+
+    sessions: list[Session | int | Reason]
 
 
-class NoSession(Struct, frozen=True, array_like=True, tag=43):
-    """The event has none, for this reason."""
-
-    reason: Reason
-
-
-class Told(Struct, frozen=True, array_like=True, tag=44):
+class Told(Struct, frozen=True, array_like=True, tag=43):
     """The answer to an HTTP request.
 
     Attributes:
@@ -252,15 +261,7 @@ class Told(Struct, frozen=True, array_like=True, tag=44):
 
 Question = Append | LookUp | ReadAnswer | Register | Ask
 Answer = (
-    Taken
-    | TakenInPart
-    | TakenBefore
-    | NotStored
-    | Failed
-    | Seen
-    | Found
-    | NoSession
-    | Told
+    Taken | TakenInPart | TakenBefore | NotStored | Failed | Seen | Registered | Told
 )
 ToOwner = Ready | Question | Add | Prolong | ForgetSessions | WorkerStatus
 ToWorker = Begin | PutSites | PutSalts | Finish | Answer

@@ -8,27 +8,38 @@ What the owner drops for lack of room, or because another worker has it forget a
 on here while its visitor comes here.
 """
 
-from collections.abc import Awaitable
-from typing import Final
+import asyncio
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 
+from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.sessions import Facts, Session, Visit
 from headwater_ingest.worker.owner_link import OwnerLink
 from headwater_ingest.worker.protocol import (
+    Answer,
     ForgetSessions,
-    Found,
-    NoSession,
     Register,
+    Registered,
+    StrangeVisit,
 )
 from headwater_schema.outcomes import Reason
 
-_NO_FACTS: Final = b""
+_NO_FACTS: Final[Facts] = {}
+
+
+class _Question(NamedTuple):
+    """An event that waits for its session, and what it would begin one with."""
+
+    visit: StrangeVisit
+    facts: Facts
+    answer: asyncio.Future[Session | Reason]
 
 
 class RemoteSessionStore:
-    """A `SessionStore` for the workers of a service."""
+    """A `SessionStore` for the workers of a service. Owned by the loop."""
 
     def __init__(self, owner: OwnerLink, at_hand: MemorySessionStore) -> None:
         """Begin with what is at hand.
@@ -40,12 +51,12 @@ class RemoteSessionStore:
         """
         self._owner = owner
         self._at_hand = at_hand
+        self._waiting: list[_Question] = []
 
-    def register(self, visit: Visit) -> Session | Awaitable[Session | Reason]:
+    def register(self, visit: Visit) -> Session | asyncio.Future[Session | Reason]:
         """Returns the session of an event, begun by it if need be.
 
-        Raises:
-            OwnerGoneError: Nobody can say, or the answer says so.
+        The future may say `OwnerGoneError`: nobody can tell.
         """
         # Yesterday's visitor may have begun a session of today in another worker.
         session = self._at_hand.prolong(visit.site_id, visit.user_id, visit.time_s)
@@ -60,25 +71,67 @@ class RemoteSessionStore:
         self._at_hand.forget_all()
         self._owner.tell(ForgetSessions())
 
-    async def _ask(self, visit: Visit) -> Session | Reason:
-        answer = await self._owner.ask(
-            Register(
-                visit.site_id,
-                visit.user_id,
-                visit.previous_user_id,
-                visit.time_s,
-                visit.prolongs_only,
-                _NO_FACTS if visit.prolongs_only else encode_facts(visit.make_facts()),
-            )
-        )
-        match answer:
-            case Found():
-                self._at_hand.add(visit.site_id, answer.session)
-                return answer.session
-            case NoSession():
-                return answer.reason
-            case _:
-                raise TypeError(f"the owner answers what was not asked: {answer!r}")
+    def _ask(self, visit: Visit) -> asyncio.Future[Session | Reason]:
+        """Puts an event into the question that is asked at the end of this turn."""
+        loop = asyncio.get_running_loop()
+        facts = _NO_FACTS if visit.prolongs_only else visit.make_facts()
+        question = _Question(_describe(visit, facts), facts, loop.create_future())
+        if not self._waiting:
+            loop.call_soon(self._ask_all)
+        self._waiting.append(question)
+        return question.answer
+
+    def _ask_all(self) -> None:
+        questions, self._waiting = self._waiting, []
+        try:
+            told = self._owner.ask(Register([each.visit for each in questions]))
+        except OwnerGoneError as error:
+            _fail(questions, error)
+        else:
+            told.add_done_callback(partial(self._take, questions))
+
+    def _take(self, questions: list[_Question], told: asyncio.Future[Answer]) -> None:
+        error = told.exception()
+        if error is not None:
+            _fail(questions, error)
+            return
+        answer = told.result()
+        if not isinstance(answer, Registered):
+            strange = f"the owner answers what was not asked: {answer!r}"
+            _fail(questions, TypeError(strange))
+            return
+        for question, found in zip(questions, answer.sessions, strict=True):
+            session = self._keep(question, found)
+            if not question.answer.done():  # cancelled: who asked has gone
+                question.answer.set_result(session)
+
+    def _keep(
+        self, question: _Question, found: Session | int | Reason
+    ) -> Session | Reason:
+        if isinstance(found, Reason):
+            return found
+        visit, facts, _ = question
+        if isinstance(found, int):
+            found = Session(found, visit.user_id, visit.time_s, facts)
+        self._at_hand.add(visit.site_id, found)
+        return found
+
+
+def _describe(visit: Visit, facts: Facts) -> StrangeVisit:
+    return StrangeVisit(
+        visit.site_id,
+        visit.user_id,
+        visit.previous_user_id,
+        visit.time_s,
+        visit.prolongs_only,
+        encode_facts(facts),
+    )
+
+
+def _fail(questions: list[_Question], error: BaseException) -> None:
+    for question in questions:
+        if not question.answer.done():
+            question.answer.set_exception(error)
 
 
 encode_facts: Final = msgspec.msgpack.Encoder().encode

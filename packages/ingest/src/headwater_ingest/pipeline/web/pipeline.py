@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import (
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
     Sequence,
@@ -132,7 +131,7 @@ class WebPipeline:
         self._buffer = buffer
         self._observe = observe
         self._countdown = 1
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Future[Session | Reason]] = set()
 
     async def build_and_buffer(self, request: WebRequest) -> Result:
         """Takes a request through all steps and returns when its rows are on disk.
@@ -209,24 +208,24 @@ class WebPipeline:
             return None
         if isinstance(found, _KNOWN):
             return found
-        self._do(self._take_rest(taking, event, found))
+        asked = asyncio.ensure_future(found)
+        self._asked.add(asked)
+        asked.add_done_callback(partial(self._take_rest, taking, event))
         return None
 
-    async def _take_rest(
-        self, taking: _Taking, event: WebEvent, asked: Awaitable[Session | Reason]
+    def _take_rest(
+        self, taking: _Taking, event: WebEvent, asked: asyncio.Future[Session | Reason]
     ) -> None:
+        self._asked.discard(asked)
+        if asked.cancelled():  # the loop ends, and who asked is gone
+            return
         try:
-            session = await asked
+            session = asked.result()
         except Exception as error:  # noqa: BLE001  # supervised: who asked is told
             taking.settle(error)
             return
         if taking.conclude(event, session):
             self._advance([taking])
-
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _put(self, taking: _Taking) -> None:
         if taking.rows:
