@@ -28,12 +28,19 @@ import uuid_utils
 from benchmarks.load.driver import make_native_rows
 from benchmarks.load.report import print_table
 from benchmarks.load.requests import (
-    SITE,
     VISITORS,
-    Site,
     web_requests,
     write_native_requests,
     write_requests,
+)
+from benchmarks.load.sites import (
+    MANY,
+    SITE,
+    Rules,
+    Site,
+    no_rules,
+    own_rules,
+    same_rules,
     write_sites,
 )
 from benchmarks.load.target import Target, run_service
@@ -60,20 +67,10 @@ BATCHES_PER_S: Final = 6_000
 WEB_REQUESTS: Final = 100_000
 """Web events may: whoever loads a page again sends the same once more."""
 ROWS: Final = (1_000, 100_000)
-SITES: Final = 10_000
 FILL_EVENTS: Final = 1_000
 FILL_TASKS: Final = 32
-RULES: Final = """\
-blocked_addresses = [{addresses}]
-blocked_countries = ["KP", "ZZ"]
-blocked_pages = ["/admin/*", "/preview", "/drafts/*", "/in/*/x", "/a", "/b", "/c"]
-allowed_hostnames = ["*.example"]
-""".format(addresses=", ".join(f'"198.51.100.{n}"' for n in range(20)))
-"""Thirty of them, none of which any request breaks."""
-
 Figures = dict[str, list[float]]
 ONE: Final = (SITE,)
-MANY: Final = tuple(Site(f"s{n}.example", f"hw_bench_{n:016}") for n in range(SITES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Case:
         name: Its row.
         rows: In its journal at the start.
         sites: That it has.
-        rules: Of each site.
+        rules: Of each site, by its place among them.
         workers: Processes that answer requests.
         services: How many of it run side by side and share the connections.
         connections: From which requests come.
@@ -93,7 +90,7 @@ class Case:
     name: str
     rows: int = 0
     sites: Sequence[Site] = ONE
-    rules: str = ""
+    rules: Rules = no_rules
     workers: int = 1
     services: int = 1
     connections: int = CONNECTIONS
@@ -138,8 +135,9 @@ def main() -> None:
     groups = (
         [Case(f"{rows:,} rows", rows) for rows in sorted({*ROWS, arguments.rows})],
         [
-            Case("1 site", rules=RULES),
-            Case(f"{SITES:,} sites", sites=MANY, rules=RULES),
+            Case("1 site", rules=same_rules),
+            Case(f"{len(MANY):,} sites, same rules", sites=MANY, rules=same_rules),
+            Case(f"{len(MANY):,} sites, own rules", sites=MANY, rules=own_rules),
         ],
         [
             many("1 process"),

@@ -30,7 +30,8 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 from benchmarks.load.floor import Floor
-from benchmarks.load.requests import DOMAIN, web_requests
+from benchmarks.load.requests import web_requests
+from benchmarks.load.sites import DOMAIN
 from starlette.types import ASGIApp, Message, Scope
 
 from headwater_ingest.data_files import DataFiles

@@ -15,29 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import zstandard
+from benchmarks.load.sites import DOMAIN, SITE, Site
 
 from headwater_schema.ids import new_batch_id, new_event_id
-
-DOMAIN: Final = "bench.example"
-
-
-class Site(NamedTuple):
-    """A site that gets events.
-
-    Attributes:
-        domain: Its domain.
-        key: Its write key.
-    """
-
-    domain: str
-    key: str
-
-
-SITE: Final = Site(DOMAIN, "hw_bench_0123456789abcdef")
 
 VISITORS: Final = 20_000
 PAGES: Final = 5_000
@@ -95,23 +79,6 @@ def _write_part(
     count: int, events: int, options: dict[str, Any], path: Path, seed: int
 ) -> None:
     write_requests(path, native_requests(count, events, seed=seed, **options))
-
-
-def write_sites(path: Path, sites: Iterable[Site], rules: str = "") -> None:
-    """Writes a sites file.
-
-    Args:
-        path: Where to.
-        sites: The sites.
-        rules: What else each of them has, in TOML.
-    """
-    path.write_text(
-        "".join(
-            f'[[site]]\ndomain = "{each.domain}"\nwrite_key = "{each.key}"\n{rules}\n'
-            for each in sites
-        ),
-        "utf-8",
-    )
 
 
 def native_requests(  # noqa: PLR0913  # what a batch is made of, each named

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import msgspec
 from benchmarks.load.quiet import count_merges
-from benchmarks.load.requests import SITE, write_sites
+from benchmarks.load.sites import SITE, write_sites
 from prometheus_client.parser import text_string_to_metric_families
 
 from headwater_ingest.clickhouse.client import connect
