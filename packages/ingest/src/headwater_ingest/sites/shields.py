@@ -124,7 +124,7 @@ class Shields:
 
 
 # Rules that many sites have are held once: ten thousand copies of the same thirty are
-# 100 MB, of which no cache of the CPU has what the next event needs.
+# 50 MB, of which no cache of the CPU has what the next event needs.
 _share: Final = lru_cache(maxsize=_SHARED_LISTS)
 
 
