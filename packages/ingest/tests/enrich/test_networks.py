@@ -74,6 +74,7 @@ def test_any_rule_of_a_set_counts() -> None:
     assert ip_address("203.0.113.7") in networks
     assert ip_address("2001:db8::1") in networks
     assert ip_address("203.0.113.8") not in networks
+    assert ip_address("0.192.0.2") not in networks  # the bits of 192.0.2.0/24
 
 
 def test_set_is_true_when_it_holds_a_network() -> None:

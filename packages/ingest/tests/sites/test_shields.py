@@ -143,3 +143,11 @@ def test_no_text_makes_asking_fail(rules: list[str], text: str) -> None:
     assert isinstance(shields.blocks_hostname(text), bool)
     assert isinstance(shields.blocks_country(text), bool)
     assert not shields.blocks_address(text)
+
+
+def test_sites_with_the_same_rules_share_them() -> None:
+    first, second = (
+        Shields.from_rules(addresses=["192.0.2.1"], pages=["/a"]) for _ in range(2)
+    )
+    assert first.addresses is second.addresses
+    assert first.pages is second.pages

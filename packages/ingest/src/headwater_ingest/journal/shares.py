@@ -16,7 +16,10 @@ from typing import Final
 
 STRETCH_BYTES: Final = 64 * 1024
 STRETCHES: Final = 16
-"""A stretch is no longer than this part of the backlog, or than `STRETCH_BYTES`."""
+"""A stretch is no longer than this part of the backlog, or than `STRETCH_BYTES`.
+
+That is the backlog when it is made: of one that shrinks it may be a larger part.
+"""
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from headwater_ingest.enrich.networks import NetworkSet, read_address
 UNKNOWN_COUNTRY: Final = "ZZ"
 
 _SHARED_LISTS: Final = 256
-"""Lists of rules, of each kind, that are known again when another site has them."""
+"""So many of the last lists of a type are known again when another site has them."""
 
 _WILDCARD: Final = re.compile(r"\*+")
 

@@ -83,8 +83,8 @@ class StrangeVisit(Struct, frozen=True, array_like=True):
         previous_user_id: Likewise.
         time_s: Likewise.
         prolongs_only: Likewise.
-        facts: What the event would begin a session with, as MessagePack; empty for an
-            event that only prolongs one, and not read where one is open.
+        facts: What the event would begin a session with, as MessagePack; an empty map
+            for one that only prolongs, and not read where one is open.
     """
 
     site_id: int
