@@ -161,7 +161,7 @@ def test_a_session_that_was_met_is_not_asked_for_again() -> None:
     asyncio.run(check())
 
 
-def test_strangers_of_one_turn_are_asked_for_at_once_and_in_their_order() -> None:
+def test_strangers_of_one_turn_are_registered_in_their_order() -> None:
     async def check() -> None:
         async with open_node(workers=1) as node:
             visits = [
