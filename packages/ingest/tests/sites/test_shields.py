@@ -147,7 +147,15 @@ def test_no_text_makes_asking_fail(rules: list[str], text: str) -> None:
 
 def test_sites_with_the_same_rules_share_them() -> None:
     first, second = (
-        Shields.from_rules(addresses=["192.0.2.1"], pages=["/a"]) for _ in range(2)
+        Shields.from_rules(
+            addresses=["192.0.2.1"],
+            countries=["US"],
+            pages=["/a"],
+            hostnames=["a.example"],
+        )
+        for _ in range(2)
     )
     assert first.addresses is second.addresses
+    assert first.countries is second.countries
     assert first.pages is second.pages
+    assert first.hostnames is second.hostnames

@@ -7,6 +7,8 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import (
+    IPV4LENGTH,
+    IPV6LENGTH,
     IPv4Address,
     IPv4Network,
     IPv6Address,
@@ -59,12 +61,14 @@ class NetworkSet:
     It takes one look-up per prefix length, however many networks there are.
     """
 
-    __slots__ = ("_v4", "_v6")
+    __slots__ = ("__weakref__", "_v4", "_v6")
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        networks = tuple(networks)
-        self._v4 = _find_prefixes(each for each in networks if each.version == 4)
-        self._v6 = _find_prefixes(each for each in networks if each.version == 6)
+        given = tuple(networks)
+        v4 = [each for each in given if each.version == 4]
+        v6 = [each for each in given if each.version == 6]
+        self._v4 = _find_prefixes(v4, bits=IPV4LENGTH)
+        self._v6 = _find_prefixes(v6, bits=IPV6LENGTH)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
@@ -88,25 +92,29 @@ class NetworkSet:
         return bool(self._v4[1] or self._v6[1])
 
 
-def _find_prefixes(networks: Iterable[Network]) -> tuple[_Lengths, frozenset[int]]:
+def _find_prefixes(
+    networks: Iterable[Network], *, bits: int
+) -> tuple[_Lengths, frozenset[int]]:
     """Returns the lengths of prefixes that there are, and the prefixes.
 
     A prefix is a number that has a 1 before its bits, which tells its length.
+
+    Args:
+        networks: All of one version.
+        bits: Of its addresses.
     """
-    networks = set(networks)
-    lengths = sorted({(each.max_prefixlen, each.prefixlen) for each in networks})
-    prefixes = {
-        int(each.network_address) >> each.max_prefixlen - each.prefixlen
-        | 1 << each.prefixlen
+    prefixes = frozenset(
+        int(each.network_address) >> bits - each.prefixlen | 1 << each.prefixlen
         for each in networks
-    }
-    return _share_lengths(tuple(lengths)), frozenset(prefixes)
+    )
+    lengths = sorted({prefix.bit_length() - 1 for prefix in prefixes})
+    return _share_lengths(bits, tuple(lengths)), prefixes
 
 
 @lru_cache
-def _share_lengths(lengths: tuple[tuple[int, int], ...]) -> _Lengths:
+def _share_lengths(bits: int, lengths: tuple[int, ...]) -> _Lengths:
     """Returns the one copy that all have who have prefixes of the same lengths."""
-    return tuple((bits - length, 1 << length) for bits, length in lengths)
+    return tuple((bits - length, 1 << length) for length in lengths)
 
 
 @lru_cache(maxsize=32_768)

@@ -13,15 +13,12 @@ The first three block. Hostname rules allow: once there is one, all others are b
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Self
 
 from headwater_ingest.enrich.networks import NetworkSet, read_address
+from headwater_ingest.sites.shared_rules import SharedRules
 
 UNKNOWN_COUNTRY: Final = "ZZ"
-
-_SHARED_LISTS: Final = 256
-"""So many of the last lists of a type are known again when another site has them."""
 
 _WILDCARD: Final = re.compile(r"\*+")
 
@@ -33,7 +30,7 @@ class Patterns:
     are: the text between two of them is looked for once, from the left.
     """
 
-    __slots__ = ("_beginnings", "_texts", "_wild")
+    __slots__ = ("__weakref__", "_beginnings", "_texts", "_wild")
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         pieces = [_WILDCARD.split(pattern) for pattern in patterns]
@@ -97,10 +94,10 @@ class Shields:
             ValueError: If an address rule is neither an address nor a network.
         """
         return cls(
-            _compile_networks(tuple(addresses)),
-            _compile_codes(tuple(countries)),
-            _compile_patterns(tuple(pages)),
-            _compile_patterns(tuple(name.lower() for name in hostnames)),
+            _networks.get(tuple(addresses)),
+            _codes.get(tuple(countries)),
+            _patterns.get(tuple(pages)),
+            _patterns.get(tuple(name.lower() for name in hostnames)),
         )
 
     def blocks_address(self, ip: str) -> bool:
@@ -123,24 +120,15 @@ class Shields:
         return bool(self.hostnames) and not self.hostnames.matches(hostname)
 
 
-# Rules that many sites have are held once: ten thousand copies of the same thirty are
-# 50 MB, of which no cache of the CPU has what the next event needs.
-_share: Final = lru_cache(maxsize=_SHARED_LISTS)
-
-
-@_share
-def _compile_networks(texts: tuple[str, ...]) -> NetworkSet:
-    return NetworkSet.parse(texts)
-
-
-@_share
 def _compile_codes(codes: tuple[str, ...]) -> frozenset[str]:
     return frozenset(code.upper() for code in codes)
 
 
-@_share
-def _compile_patterns(patterns: tuple[str, ...]) -> Patterns:
-    return Patterns(patterns)
+# Ten thousand copies of the same thirty rules are 50 MB, of which no cache of the CPU
+# has what the next event needs.
+_networks: Final = SharedRules(NetworkSet.parse)
+_codes: Final = SharedRules(_compile_codes)
+_patterns: Final = SharedRules(Patterns)
 
 
 def _has_between(text: str, pieces: tuple[str, ...], place: int, end: int) -> bool:
