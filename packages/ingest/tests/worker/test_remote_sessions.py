@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -17,7 +18,13 @@ from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.sessions import MAX_GAP_S, Session, Visit
 from headwater_ingest.worker.owner_link import OwnerLink
-from headwater_ingest.worker.protocol import Register, Registered
+from headwater_ingest.worker.protocol import (
+    Answer,
+    NotStored,
+    Question,
+    Register,
+    Registered,
+)
 from headwater_ingest.worker.remote_sessions import RemoteSessionStore
 from headwater_schema.outcomes import Reason
 
@@ -174,6 +181,79 @@ def test_strangers_of_one_turn_are_registered_in_their_order() -> None:
             assert isinstance(first, Session)
             assert third == first
             assert second is fourth is Reason.NO_SESSION_FOR_ENGAGEMENT
+
+    asyncio.run(check())
+
+
+def test_strangers_of_one_turn_are_asked_for_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check() -> None:
+        desk = make_desk(sessions=open_store(Clock()))
+        hearing = Mock(wraps=desk.take)
+        monkeypatch.setattr(desk, "take", hearing)
+        async with join(desk) as (link, _):
+            store = RemoteSessionStore(link, open_store(Clock()))
+            strangers = [
+                make_visit(Happening(0, 0, user, None, is_engagement=False), NOON_S)
+                for user in range(1, 4)
+            ]
+            await asyncio.gather(*[register(store, each) for each in strangers])
+        ((question, _),) = [call.args for call in hearing.call_args_list]
+        assert isinstance(question, Register)
+        assert [each.user_id for each in question.visits] == [1, 2, 3]
+
+    asyncio.run(check())
+
+
+def test_sessions_are_forgotten_after_what_came_before() -> None:
+    async def check() -> None:
+        async with open_node(workers=1) as node:
+            visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
+            asked = asyncio.create_task(register(node.stores[0], visit))
+            await asyncio.sleep(0)
+            node.stores[0].forget_all()
+            await asked
+            await node.hear_out(0)
+            assert len(node.owned) == 0
+
+    asyncio.run(check())
+
+
+class StrangeOwner:
+    """Answers, if at all, what nobody has asked."""
+
+    def __init__(self, answer: Answer | Exception) -> None:
+        self._answer = answer
+
+    def ask(self, _question: Question) -> asyncio.Future[Answer]:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        told.set_result(self._answer)
+        return told
+
+
+@pytest.mark.parametrize(
+    "answer, error",
+    [
+        (Registered([]), TypeError),
+        (Registered([1, 2, 3]), TypeError),
+        (NotStored(), TypeError),
+        (OverflowError("too large"), OverflowError),
+    ],
+)
+def test_each_stranger_is_told_that_the_owner_makes_no_sense(
+    answer: Answer | Exception, error: type[Exception]
+) -> None:
+    async def check() -> None:
+        owner = cast("OwnerLink", StrangeOwner(answer))
+        store = RemoteSessionStore(owner, open_store(Clock()))
+        visit = make_visit(Happening(0, 0, 1, None, is_engagement=False), NOON_S)
+        told = await asyncio.gather(
+            register(store, visit), register(store, visit), return_exceptions=True
+        )
+        assert [type(each) for each in told] == 2 * [error]
 
     asyncio.run(check())
 

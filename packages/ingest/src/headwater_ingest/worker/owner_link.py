@@ -81,7 +81,8 @@ class OwnerLink:
     def prolong_with_next(self, visit: KnownVisit) -> None:
         """Say that a session goes on, along with what is said next.
 
-        So the owner is woken once.
+        So the owner is woken once. What is next comes within a second: the worker says
+        how it is.
         """
         self._prolonged.append(visit)
 

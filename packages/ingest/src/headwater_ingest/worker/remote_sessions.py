@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.visitors.memory_store import MemorySessionStore
 from headwater_ingest.visitors.sessions import Facts, Session, Visit
 from headwater_ingest.worker.owner_link import OwnerLink
@@ -56,7 +55,8 @@ class RemoteSessionStore:
     def register(self, visit: Visit) -> Session | asyncio.Future[Session | Reason]:
         """Returns the session of an event, begun by it if need be.
 
-        The future may say `OwnerGoneError`: nobody can tell.
+        The future may say `OwnerGoneError`: nobody can tell. So many are waiting as
+        requests are under way.
         """
         # Yesterday's visitor may have begun a session of today in another worker.
         session = self._at_hand.prolong(visit.site_id, visit.user_id, visit.time_s)
@@ -68,11 +68,15 @@ class RemoteSessionStore:
 
     def forget_all(self) -> None:
         """Drops all sessions, of the owner and here."""
+        self._ask_all()  # those that came before
         self._at_hand.forget_all()
         self._owner.tell(ForgetSessions())
 
     def _ask(self, visit: Visit) -> asyncio.Future[Session | Reason]:
-        """Puts an event into the question that is asked at the end of this turn."""
+        """Puts an event into the question for all that come in this turn of the loop.
+
+        It is asked when the next one begins.
+        """
         loop = asyncio.get_running_loop()
         facts = _NO_FACTS if visit.prolongs_only else visit.make_facts()
         question = _Question(_describe(visit, facts), facts, loop.create_future())
@@ -83,9 +87,11 @@ class RemoteSessionStore:
 
     def _ask_all(self) -> None:
         questions, self._waiting = self._waiting, []
+        if not questions:
+            return
         try:
             told = self._owner.ask(Register([each.visit for each in questions]))
-        except OwnerGoneError as error:
+        except Exception as error:  # noqa: BLE001 - supervised: who asked is told
             _fail(questions, error)
         else:
             told.add_done_callback(partial(self._take, questions))
@@ -96,7 +102,7 @@ class RemoteSessionStore:
             _fail(questions, error)
             return
         answer = told.result()
-        if not isinstance(answer, Registered):
+        if not isinstance(answer, Registered) or len(answer.sessions) != len(questions):
             strange = f"the owner answers what was not asked: {answer!r}"
             _fail(questions, TypeError(strange))
             return

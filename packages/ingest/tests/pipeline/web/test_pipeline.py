@@ -12,6 +12,7 @@ from headwater_ingest.enrich.address import Client
 from headwater_ingest.enrich.client_hints import NO_HINTS
 from headwater_ingest.enrich.currency import Revenue
 from headwater_ingest.enrich.url import Page
+from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.pipeline.web.event import FACT_COLUMNS, WebEvent
 from headwater_ingest.pipeline.web.pipeline import Dropped, Result, WebPipeline
 from headwater_ingest.pipeline.web.request import WebFields, WebRequest
@@ -241,9 +242,15 @@ class Store:
 
 
 def take_together(
-    parts: Parts, *requests: WebRequest, waiting: int | None = None
+    parts: Parts,
+    *requests: WebRequest,
+    waiting: int | None = None,
+    error: Exception | None = None,
 ) -> list[Result | Exception]:
-    """Takes requests that came together; those of the waiting site get theirs last."""
+    """Takes requests that came together; those of the waiting site get theirs last.
+
+    Theirs is an error, if there is one.
+    """
     settled: list[Result | Exception] = []
 
     async def run() -> None:
@@ -266,7 +273,10 @@ def take_together(
         parts.pipeline.take([(each, settle) for each in requests])
         if waiting:
             assert len(settled) == len(requests) - 1
-            store.asked[waiting].set_result(Session(7, 7, 1_750_000_000, {}))
+            if error:
+                store.asked[waiting].set_exception(error)
+            else:
+                store.asked[waiting].set_result(Session(7, 7, 1_750_000_000, {}))
         await asyncio.wait_for(are_all.wait(), 60)
 
     asyncio.run(run())
@@ -328,6 +338,19 @@ def test_every_request_is_told_when_the_session_store_fails(parts: Parts) -> Non
 
     assert [str(each) for each in settled] == 2 * ["no session"]
     assert parts.rows == []
+
+
+def test_a_request_whose_session_cannot_be_told_fails_alone(parts: Parts) -> None:
+    settled = take_together(
+        parts,
+        make_request("a.example"),
+        make_request("b.example"),
+        waiting=1,
+        error=OwnerGoneError("gone"),
+    )
+
+    assert settled[0] == Result(["b.example"])
+    assert isinstance(settled[1], OwnerGoneError)
 
 
 def test_a_row_that_cannot_be_made_fails_its_request_only(parts: Parts) -> None:
