@@ -23,7 +23,7 @@ _PARTS: Final = re.compile(
     re.DOTALL,
 )
 # Of most URLs this says the same in a third of the time.
-_USUAL: Final = re.compile(r"https?://([a-z0-9.-]+)(/[^?#]*)?(?=[?#]|\Z)")
+_USUAL: Final = re.compile(r"https?://([a-z0-9.-]+)(?::[0-9]*)?(/[^?#]*)?(?=[?#]|\Z)")
 
 
 class UrlParts(NamedTuple):
