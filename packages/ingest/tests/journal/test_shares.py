@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headwater_ingest.journal.shares import STRETCH_BYTES, STRETCHES, Shares
+from headwater_ingest.journal.shares import MIN_STRETCHES, STRETCH_BYTES, Shares
 
 CHUNKS = st.lists(
     st.dictionaries(st.integers(1, 4), st.integers(1, STRETCH_BYTES), max_size=3),
@@ -50,7 +50,7 @@ def test_no_more_than_a_stretch_is_held_that_is_written(
 
     for site in range(1, 5):
         surplus = shares.held_by(site) - kept[site]
-        assert 0 <= surplus <= max(STRETCH_BYTES, longest, end // STRETCHES)
+        assert 0 <= surplus <= max(STRETCH_BYTES, longest, end // MIN_STRETCHES)
     shares.release(before=end)
     assert [shares.held_by(site) for site in range(1, 5)] == [0, 0, 0, 0]
 

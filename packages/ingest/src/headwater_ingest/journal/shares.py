@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 STRETCH_BYTES: Final = 64 * 1024
-STRETCHES: Final = 16
-"""A stretch is no longer than this part of the backlog, or than `STRETCH_BYTES`.
+MIN_STRETCHES: Final = 16
+"""Into so many a backlog is divided while it grows, if each has `STRETCH_BYTES`.
 
-That is the backlog when it is made: of one that shrinks it may be a larger part.
+They stay as they are while it shrinks: what a site holds is then told too high by up to
+this part of the largest backlog there was.
 """
 
 
@@ -91,12 +92,12 @@ class Shares:
     def _open_stretch(self, begin: int, end: int) -> _Stretch:
         """Return the stretch of a chunk that lies there."""
         last = self._stretches[-1] if self._stretches else None
-        if last is None or end - last.start > self._longest(end):
+        if last is None or end - last.start > self._limit_stretch(end):
             last = _Stretch(begin, end, {})
             self._stretches.append(last)
         last.end = end
         return last
 
-    def _longest(self, end: int) -> int:
+    def _limit_stretch(self, end: int) -> int:
         """Return how long a stretch may be in a backlog that ends there."""
-        return max(STRETCH_BYTES, (end - self._stretches[0].start) // STRETCHES)
+        return max(STRETCH_BYTES, (end - self._stretches[0].start) // MIN_STRETCHES)
