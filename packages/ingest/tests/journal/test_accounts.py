@@ -22,7 +22,7 @@ from headwater_ingest.journal import (
 from headwater_ingest.journal.accounts import (
     Accounts,
     Fate,
-    decode_holdings,
+    decode_sites,
     enter,
     move,
     read_accounts,
@@ -157,4 +157,4 @@ def test_rows_of_earlier_formats_are_in_no_account(tmp_path: Path, number: int) 
 
     found = read(tmp_path)
     assert (found.sites, found.imbalances()) == ([], {})
-    assert decode_holdings(None) == []
+    assert decode_sites(None) == []

@@ -6,6 +6,7 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from headwater_ingest.journal.accounts import encode_sites
 from headwater_ingest.journal.shares import MIN_STRETCHES, STRETCH_BYTES, Shares
 
 CHUNKS = st.lists(
@@ -15,8 +16,8 @@ CHUNKS = st.lists(
 
 
 def hold(shares: Shares, end: int, **sites: int) -> None:
-    held = {int(name.removeprefix("site")): (1, size) for name, size in sites.items()}
-    shares.hold(held, end=end)
+    held = [(int(name.removeprefix("site")), 1, size) for name, size in sites.items()]
+    shares.hold(encode_sites(held), end=end)
 
 
 def test_what_is_written_is_held_no_more() -> None:
@@ -31,16 +32,32 @@ def test_what_is_written_is_held_no_more() -> None:
     assert shares.held_by(1) == 0
 
 
-@given(chunks=CHUNKS, cut=st.integers(0, 60))
-@example(chunks=[{1: STRETCH_BYTES // 2}, {1: STRETCH_BYTES // 2 + 1}, {1: 1}], cut=2)
+def test_a_site_may_be_in_a_chunk_more_than_once() -> None:
+    shares = Shares()
+    shares.hold(encode_sites([(1, 1, 10), (2, 1, 5), (1, 2, 20)]), end=35)
+
+    assert (shares.held_by(1), shares.held_by(2)) == (30, 5)
+    shares.release(before=35)
+    assert (shares.held_by(1), shares.held_by(2)) == (0, 0)
+
+
+@given(chunks=CHUNKS, cut=st.integers(0, 60), asked=st.sets(st.integers(0, 59)))
+@example(
+    chunks=[{1: STRETCH_BYTES // 2}, {1: STRETCH_BYTES // 2 + 1}, {1: 1}],
+    cut=2,
+    asked={0, 1, 2},
+)
 def test_no_more_than_a_stretch_is_held_that_is_written(
-    chunks: list[dict[int, int]], cut: int
+    chunks: list[dict[int, int]], cut: int, asked: set[int]
 ) -> None:
     shares, ends, end = Shares(), [0], 0
-    for chunk in chunks:
+    for number, chunk in enumerate(chunks):
         end += sum(chunk.values())
         ends.append(end)
-        shares.hold({site: (1, size) for site, size in chunk.items()}, end=end)
+        held = [(site, 1, size) for site, size in chunk.items()]
+        shares.hold(encode_sites(held), end=end)
+        if number in asked:
+            assert shares.held_by(1) >= chunk.get(1, 0)
     kept: Counter[int] = Counter()
     for chunk in chunks[cut:]:
         kept.update(chunk)
@@ -57,7 +74,7 @@ def test_no_more_than_a_stretch_is_held_that_is_written(
 
 def test_many_sites_in_a_long_backlog_take_little_memory() -> None:
     shares = Shares()
-    sites = dict.fromkeys(range(1, 501), (1, STRETCH_BYTES // 500))
+    sites = encode_sites([(site, 1, STRETCH_BYTES // 500) for site in range(1, 501)])
     tracemalloc.start()
     for chunk in range(1, 641):
         shares.hold(sites, end=chunk * STRETCH_BYTES)

@@ -20,10 +20,10 @@ Chunks from before format 3 do not say whose rows they hold and are in no accoun
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -41,18 +41,8 @@ class Fate(StrEnum):
     ERASED_UNWRITTEN = "erased_unwritten"
 
 
-class Holding(NamedTuple):
-    """Rows of one site in a chunk.
-
-    Attributes:
-        site_id: The site.
-        rows: How many.
-        bytes: How long they are, encoded.
-    """
-
-    site_id: int
-    rows: int
-    bytes: int
+Held = tuple[int, int, int]
+"""Rows of one site in a chunk: site, how many, and how long they are, encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +85,13 @@ class Accounts:
         return {site_id: events for site_id, events in surplus.items() if events}
 
 
-def encode_holdings(holdings: Mapping[int, tuple[int, int]]) -> bytes:
-    """Return what a chunk says of its sites.
-
-    Args:
-        holdings: For each site, how many rows it has and how long they are.
-    """
-    return _encode([(site, *held) for site, held in holdings.items()])
+def encode_sites(sites: Sequence[Held]) -> bytes:
+    """Return what a chunk says of its sites; one may be there more than once."""
+    return _encode(sites)
 
 
-def decode_holdings(sites: bytes | None) -> list[Holding]:
-    """Return what `encode_holdings` made; nothing for a chunk of an early format."""
+def decode_sites(sites: bytes | None) -> list[Held]:
+    """Return what `encode_sites` was given; nothing for a chunk of an early format."""
     return _decode(sites) if sites else []
 
 
@@ -191,9 +177,9 @@ def _add(events: Tally, counts: bytes | None) -> None:
 
 
 def _add_rows(rows: Counter[int], sites: bytes) -> None:
-    for held in decode_holdings(sites):
-        rows[held.site_id] += held.rows
+    for site_id, number, _ in decode_sites(sites):
+        rows[site_id] += number
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(list[Holding]).decode
+_decode: Final = msgspec.msgpack.Decoder(list[Held]).decode

@@ -8,7 +8,7 @@ next commit, at the latest after a second. A kill may lose that much.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -75,13 +75,18 @@ def tally_as_repeat(counts: Iterable[Count]) -> Tally:
     return sums
 
 
-def encode_tally(sums: Tally) -> bytes:
-    """Return sums as a chunk holds them; empty if there are none."""
-    return _encode([(*key, events) for key, events in sums.items()]) if sums else b""
+def list_counts(sums: Mapping[Key, int]) -> list[Count]:
+    """Return sums as counts."""
+    return [Count(*key, events) for key, events in sums.items()]
+
+
+def encode_counts(counts: Sequence[Count]) -> bytes:
+    """Return counts as a chunk holds them; empty if there are none."""
+    return _encode(counts) if counts else b""
 
 
 def decode_counts(counts: bytes) -> list[Count]:
-    """Return what `encode_tally` made."""
+    """Return what `encode_counts` was given."""
     return _decode(counts) if counts else []
 
 

@@ -14,9 +14,10 @@ writer freezes blocks and deletes what is in ClickHouse.
         first_byte, byte_count   position and length of the body in the stream of bodies
         at_ms                    when it was taken
         counts                   MessagePack: [[site, outcome, reason, events], ...], of
-                                 the minute of `at_ms`; empty or NULL without any
-        sites                    MessagePack: [[site, rows, bytes], ...]; NULL in chunks
-                                 of earlier formats
+                                 the minute of `at_ms`; empty or NULL without any.
+                                 What is there more than once is to be added up
+        sites                    MessagePack: [[site, rows, bytes], ...], likewise; NULL
+                                 in chunks of earlier formats
         body                     MessagePack: [blob, ...], each made by `encode_rows`;
                                  empty without rows. Last, for it may be long, and what
                                  comes after it is read by way of all its pages

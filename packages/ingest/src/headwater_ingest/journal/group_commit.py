@@ -180,13 +180,13 @@ class CommitThread:
         return list(zip(appends, receipts, strict=True))
 
     def _write(self, entries: Iterable[Entry]) -> list[Receipt]:
-        builder = GroupBuilder(self._store.window, self._store.read_answer)
         counts = self._counts.take()
-        builder.group.counts.update(counts)
+        builder = GroupBuilder(self._store.window, self._store.read_answer, counts)
         try:
             receipts = [builder.add(entry) for entry in entries]
-            if not builder.group.is_empty:
-                self._store.write(builder.group, self._clock())
+            group = builder.finish()
+            if not group.is_empty:
+                self._store.write(group, self._clock())
                 self._note_success()
         except BaseException:
             self._counts.give_back(counts)

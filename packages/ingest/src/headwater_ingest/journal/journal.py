@@ -191,8 +191,7 @@ class Journal:
 
     def accounts(self) -> Accounts:
         """Return what has become of events by now, and of rows by a second ago."""
-        # One step each, and therefore whole, whatever the commit thread does.
-        outcomes, fates = Counter(dict(self._outcomes)), self._commits.fates
+        outcomes, fates = self._outcomes.read(), self._commits.fates
         pending: Counter[int] = Counter()
         for (site_id, outcome, _), events in outcomes.items():
             if outcome == Outcome.ACCEPTED:

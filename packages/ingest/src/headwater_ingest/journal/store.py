@@ -6,7 +6,6 @@ as this process can see.
 
 import contextlib
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,7 +13,6 @@ import msgspec
 
 from headwater_ingest.journal.accounts import (
     Fate,
-    decode_holdings,
     read_accounts,
     read_fates,
 )
@@ -23,6 +21,7 @@ from headwater_ingest.journal.counts import Tally
 from headwater_ingest.journal.database import transaction
 from headwater_ingest.journal.entry import StoredAnswer, split_ids
 from headwater_ingest.journal.group import Group
+from headwater_ingest.journal.outcomes import Outcomes
 from headwater_ingest.journal.shares import Shares
 from headwater_ingest.journal.window import DuplicateWindow, SeenRow
 
@@ -139,6 +138,7 @@ class Store:
     def write(self, group: Group, at_ms: int) -> None:
         """Write a group and sync it, then let what is in memory know."""
         body, answers = group.encode_body(), group.encode_answers()
+        counts, sites = group.encode_counts(), group.encode_sites()
         numbers = group.row_count or int(bool(group.counts))
         seen = self._make_seen(group, at_ms, answers) if group.answers else None
         expired = self._select_expired(seen) if seen else []
@@ -149,8 +149,8 @@ class Store:
             self._next_byte,
             len(body),
             at_ms,
-            group.encode_counts(),
-            group.encode_sites(),
+            counts,
+            sites,
             body,
         )
         taken = (
@@ -163,8 +163,8 @@ class Store:
         self.backlog = self.backlog.grow(
             rows=group.row_count, size=len(body), at_ms=at_ms
         )
-        self.shares.hold(group.sites, end=self._next_byte)
-        self.outcomes.update(group.counts)
+        self.shares.hold(sites, end=self._next_byte)
+        self.outcomes.add(counts)
         if seen:
             self._next_seq += 1
             del self._oldest[: len(expired)]
@@ -253,12 +253,11 @@ class Store:
         for end, sites in self._connection.execute(
             "SELECT first_byte + byte_count, sites FROM chunks ORDER BY first_row"
         ):
-            held = {site: (rows, size) for site, rows, size in decode_holdings(sites)}
-            self.shares.hold(held, end=end)
+            self.shares.hold(sites or b"", end=end)
 
-    def _load_outcomes(self) -> Tally:
+    def _load_outcomes(self) -> Outcomes:
         with transaction(self._connection):
             accounts = read_accounts(self._connection)
         fates = set(Fate)
         events = accounts.events.items()
-        return Counter({key: sum_ for key, sum_ in events if key[1] not in fates})
+        return Outcomes({key: sum_ for key, sum_ in events if key[1] not in fates})
