@@ -61,14 +61,14 @@ class NetworkSet:
     It takes one look-up per prefix length, however many networks there are.
     """
 
-    __slots__ = ("__weakref__", "_v4", "_v6")
+    __slots__ = ("__weakref__", "_v4", "_v4_lengths", "_v6", "_v6_lengths")
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         given = tuple(networks)
         v4 = [each for each in given if each.version == 4]
         v6 = [each for each in given if each.version == 6]
-        self._v4 = _find_prefixes(v4, bits=IPV4LENGTH)
-        self._v6 = _find_prefixes(v6, bits=IPV6LENGTH)
+        self._v4_lengths, self._v4 = _find_prefixes(v4, bits=IPV4LENGTH)
+        self._v6_lengths, self._v6 = _find_prefixes(v6, bits=IPV6LENGTH)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
@@ -81,7 +81,10 @@ class NetworkSet:
 
     def __contains__(self, address: Address) -> bool:
         number = int(address)
-        lengths, prefixes = self._v4 if address.version == 4 else self._v6
+        if address.version == 4:
+            lengths, prefixes = self._v4_lengths, self._v4
+        else:
+            lengths, prefixes = self._v6_lengths, self._v6
         for shift, mark in lengths:
             prefix = number >> shift | mark
             if prefix in prefixes:
@@ -89,7 +92,7 @@ class NetworkSet:
         return False
 
     def __bool__(self) -> bool:
-        return bool(self._v4[1] or self._v6[1])
+        return bool(self._v4 or self._v6)
 
 
 def _find_prefixes(

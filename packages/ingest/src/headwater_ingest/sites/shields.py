@@ -30,19 +30,24 @@ class Patterns:
     are: the text between two of them is looked for once, from the left.
     """
 
-    __slots__ = ("__weakref__", "_beginnings", "_texts", "_wild")
+    __slots__ = ("__weakref__", "_beginnings", "_endings", "_texts", "_wild")
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         pieces = [_WILDCARD.split(pattern) for pattern in patterns]
         self._texts = frozenset(each[0] for each in pieces if len(each) == 1)
+        self._endings = tuple(
+            each[1] for each in pieces if len(each) == 2 and not each[0]
+        )
         self._wild = tuple(
-            (each[0], tuple(each[1:-1]), each[-1]) for each in pieces if len(each) > 1
+            (each[0], tuple(each[1:-1]), each[-1])
+            for each in pieces
+            if len(each) > 2 or (len(each) == 2 and each[0])
         )
         self._beginnings = tuple(first for first, _, _ in self._wild)
 
     def matches(self, text: str) -> bool:
         """Tells whether one of the patterns matches all of `text`."""
-        if text in self._texts:
+        if text in self._texts or text.endswith(self._endings):
             return True
         if not text.startswith(self._beginnings):
             return False
@@ -56,7 +61,7 @@ class Patterns:
         return False
 
     def __bool__(self) -> bool:
-        return bool(self._texts or self._wild)
+        return bool(self._texts or self._endings or self._wild)
 
 
 _NO_NETWORKS: Final = NetworkSet()
