@@ -2,7 +2,7 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headwater_ingest.enrich.networks import (
@@ -112,6 +112,17 @@ def test_membership_agrees_with_the_standard_library(
     held = NetworkSet(networks)
     for address in (*addresses, *(each[-1] for each in networks)):
         assert (address in held) is any(address in each for each in networks)
+
+
+@given(ANYTHING | st.text("0123456789.:af%", max_size=20) | st.ip_addresses().map(str))
+@example("01.2.3.4")
+@example("1.2.3.4\0")
+@example("::ffff:192.0.2.1")
+@example("fe80::1%eth0")
+def test_what_covers_a_text_is_what_has_its_address(text: str) -> None:
+    address = read_address(text)
+    for networks in (NetworkSet(), NetworkSet.parse(["0.0.0.0/1", "::/1", "fe80::/9"])):
+        assert networks.covers(text) is (address is not None and address in networks)
 
 
 @given(ANYTHING)

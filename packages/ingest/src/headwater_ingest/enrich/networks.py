@@ -16,6 +16,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from socket import AF_INET, inet_pton
 from typing import Final, Self
 
 Address = IPv4Address | IPv6Address
@@ -80,19 +81,31 @@ class NetworkSet:
         return cls(read_network(text) for text in texts)
 
     def __contains__(self, address: Address) -> bool:
-        number = int(address)
         if address.version == 4:
-            lengths, prefixes = self._v4_lengths, self._v4
-        else:
-            lengths, prefixes = self._v6_lengths, self._v6
-        for shift, mark in lengths:
-            prefix = number >> shift | mark
-            if prefix in prefixes:
-                return True
-        return False
+            return _has_prefix(self._v4, self._v4_lengths, int(address))
+        return _has_prefix(self._v6, self._v6_lengths, int(address))
+
+    def covers(self, text: str) -> bool:
+        """Tells whether `text` spells an address that is in one of the networks."""
+        if ":" not in text:
+            # Half of what it takes to find the address in a cache.
+            try:
+                packed = inet_pton(AF_INET, text)
+            except (OSError, ValueError):
+                return False
+            return _has_prefix(self._v4, self._v4_lengths, int.from_bytes(packed))
+        address = read_address(text)
+        return address is not None and address in self
 
     def __bool__(self) -> bool:
         return bool(self._v4 or self._v6)
+
+
+def _has_prefix(prefixes: frozenset[int], lengths: _Lengths, number: int) -> bool:
+    for shift, mark in lengths:
+        if (number >> shift | mark) in prefixes:
+            return True
+    return False
 
 
 def _find_prefixes(

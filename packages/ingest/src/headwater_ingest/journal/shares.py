@@ -25,8 +25,8 @@ They stay as they are while it shrinks: what a site holds is then told too high 
 this part of the largest backlog there was.
 """
 
-MOST_UNSUMMED_BYTES: Final = 64 * 1024
-"""Of what is put down before it is summed up: some 5,000 sites."""
+MOST_UNSUMMED_BYTES: Final = 256 * 1024
+"""Of what is put down before it is summed up, in 4 ms: some 20,000 sites."""
 
 
 @dataclass(slots=True)

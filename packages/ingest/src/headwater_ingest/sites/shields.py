@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from headwater_ingest.enrich.networks import NetworkSet, read_address
+from headwater_ingest.enrich.networks import NetworkSet
 from headwater_ingest.sites.shared_rules import SharedRules
 
 UNKNOWN_COUNTRY: Final = "ZZ"
@@ -107,10 +107,7 @@ class Shields:
 
     def blocks_address(self, ip: str) -> bool:
         """Tells whether events from `ip` are unwanted."""
-        if not self.addresses:
-            return False
-        address = read_address(ip)
-        return address is not None and address in self.addresses
+        return bool(self.addresses) and self.addresses.covers(ip)
 
     def blocks_country(self, country_code: str) -> bool:
         """Tells whether events from a country are unwanted; empty means unknown."""
