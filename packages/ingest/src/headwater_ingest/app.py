@@ -26,6 +26,7 @@ from headwater_ingest.http.health import health_routes
 from headwater_ingest.http.intake import Intake
 from headwater_ingest.http.routes import Application, event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer, listen
+from headwater_ingest.huge_pages import start_using_huge_pages
 from headwater_ingest.journal import Journal
 from headwater_ingest.lifecycle import Lifecycle
 from headwater_ingest.node import Node
@@ -119,6 +120,7 @@ async def serve(settings: Settings) -> None:
         retention = Retention(tables, Topology(settings.clickhouse_cluster))
         stack.enter_context(_in_background(retention.keep()))
         _freeze_heap()
+        start_using_huge_pages()
         await _wait_for_the_end(lifecycle, server)
         await _stop(node, server, settings)
 

@@ -103,7 +103,8 @@ class NetworkSet:
 
 def _has_prefix(prefixes: frozenset[int], lengths: _Lengths, number: int) -> bool:
     for shift, mark in lengths:
-        if (number >> shift | mark) in prefixes:
+        prefix = number >> shift | mark
+        if prefix in prefixes:
             return True
     return False
 

@@ -24,6 +24,7 @@ from headwater_ingest.errors import OwnerGoneError
 from headwater_ingest.http.native import Door
 from headwater_ingest.http.routes import event_route, ingest_routes
 from headwater_ingest.http.server import HttpServer
+from headwater_ingest.huge_pages import start_using_huge_pages
 from headwater_ingest.in_force import InForce
 from headwater_ingest.pipeline.end_user import EndUserSteps
 from headwater_ingest.settings import Settings
@@ -135,6 +136,7 @@ async def _work(inherited: Inheritance) -> None:
             stack.callback(task.cancel)
         gc.collect()
         gc.freeze()
+        start_using_huge_pages()
         await orders.finish.wait()
         await _finish(server, owner)
         keeping.cancel()
