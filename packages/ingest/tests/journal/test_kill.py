@@ -48,7 +48,9 @@ def append_until_killed(
     told = [int(process.stdout.readline()) for _ in range(chance.randrange(200))]
     time.sleep(chance.random() * 0.01)
     process.kill()
-    rest, _ = process.communicate(timeout=30)
+    with process.stdout as output:  # and what of it has been read ahead
+        rest = output.read()
+    process.wait(30)
     complete, _, _ = rest.rpartition(b"\n")
     return [*told, *map(int, complete.split())]
 
