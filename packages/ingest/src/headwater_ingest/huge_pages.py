@@ -3,7 +3,7 @@
 An event touches hundreds of places in a heap of 150 MB and more: visitors, sessions,
 sites. The CPU knows by heart where some 2,000 pages are. What lies in any other one
 costs it a walk through tables, and in a virtual machine one through those of the host
-for each step of it. With huge pages a web event takes 8 % less CPU; see
+for each step of it. With huge pages a web event takes 6 to 8 % less CPU; see
 `docs/benchmarks.md`.
 
 Linux makes one page of a range when it is told to (`MADV_COLLAPSE`, since 6.1; see

@@ -1,6 +1,7 @@
 """Outcomes are the sums of what was added, however much of it waits."""
 
 import threading
+import tracemalloc
 from collections import Counter
 
 from hypothesis import given
@@ -34,6 +35,17 @@ def test_what_is_read_is_the_sum_of_all_that_was_added(
             assert outcomes.read() == expected
 
     assert outcomes.read() == expected
+
+
+def test_chunks_without_counts_take_no_memory() -> None:
+    outcomes = Outcomes({})
+    tracemalloc.start()
+    for _ in range(100_000):
+        outcomes.add(encode_counts([]))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken < 10_000
 
 
 def test_what_was_read_does_not_change() -> None:

@@ -30,6 +30,8 @@ class Outcomes:
 
     def add(self, counts: bytes) -> None:
         """Add the counts of a chunk, as `encode_counts` makes them."""
+        if not counts:
+            return
         with self._lock:
             self._unsummed.append(counts)
             self._unsummed_bytes += len(counts)
